@@ -1,0 +1,1 @@
+"""Published spiking networks as builders of a `Network`, one paper a file."""

@@ -1,0 +1,100 @@
+"""What `spikesim bench` does: measure a published network on this machine."""
+
+import hashlib
+import json
+import resource
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikesim.errors import DescriptionError, unknown_name
+from spikesim.info import versions
+from spikesim.models.networks.vogels_abbott import coba, cuba
+from spikesim.network import Network
+from spikesim.program import Program
+from spikesim.recording import Recording
+from spikesim.simulation import Simulation
+
+# name: (published number of neurons, builder)
+NETWORKS: dict[str, tuple[int, Callable[..., Network]]] = {"cuba": (4000, cuba), "coba": (4000, coba)}
+WARM_UP = 200.0  # ms
+
+
+def bench_network(name: str, *, scale: float, threads: int | None, duration: float, repeats: int, precision: str,
+                  json_path: Path | None) -> dict[str, Any]:  # fmt: skip
+    """Build a network of the table, warm it up, time ``repeats`` segments of ``duration`` ms, print and return the figures."""
+    if name not in NETWORKS:
+        raise unknown_name("benchmark", name, NETWORKS, where="bench")
+    published, builder = NETWORKS[name]
+    if not scale > 0.0 or round(published * scale) < 100:
+        raise DescriptionError(f"bench: scale {scale:g} leaves {round(published * scale)} neurons, expected at least 100")
+    if repeats < 1:
+        raise DescriptionError(f"bench: expected at least 1 repeat, got {repeats}")
+    started = time.perf_counter()
+    simulation = Simulation(builder(neurons=round(published * scale)), dt=0.1, seed=1, threads=threads, precision=precision)
+    built = time.perf_counter() - started
+    started = time.perf_counter()
+    simulation.run(WARM_UP, progress=False)
+    first = time.perf_counter() - started
+    segments = [_timed(simulation, duration) for _ in range(repeats)]
+    figures = {"benchmark": name, "scale": scale, "threads": simulation.threads, "precision": precision, "build_time_s": built,
+               "first_run_s": first, **_figures(simulation.program, segments, duration), "versions": versions()}  # fmt: skip
+    print_figures(figures)
+    if json_path is not None:
+        json_path.write_text(json.dumps(figures, indent=1) + "\n")
+    return figures
+
+
+def _timed(simulation: Simulation, duration: float) -> tuple[float, Recording]:
+    started = time.perf_counter()
+    recording = simulation.run(duration)
+    return time.perf_counter() - started, recording
+
+
+def _figures(program: Program, segments: list[tuple[float, Recording]], duration: float) -> dict[str, Any]:
+    ratios = [1e3 * wall / duration for wall, _ in segments]
+    spikes = sum(len(spikes) for _, recording in segments for spikes in recording.spikes.values())
+    events = sum(_events(program, recording) for _, recording in segments)
+    return {
+        "neurons": program.neurons, "synapses": program.synapses, "wall_per_model_time": statistics.median(ratios),
+        "wall_per_model_time_min": min(ratios), "wall_per_model_time_max": max(ratios),
+        "synaptic_events_per_s": events / sum(wall for wall, _ in segments), "spikes": spikes,
+        "rate_hz": 1e3 * spikes / (program.neurons * duration * len(segments)),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "spike_hash": _spike_hash(segments),
+    }  # fmt: skip
+
+
+def _events(program: Program, recording: Recording) -> int:
+    """How many synapses the recorded spikes pass."""
+    total = 0
+    for cells in program.cells:
+        counts = np.bincount(recording.spikes[cells.name].ids, minlength=cells.size)
+        for table in (table for table in program.tables if table.source == cells.index):
+            total += int(counts @ np.diff(table.segments[:: len(table.delays)]))
+    return total
+
+
+def _spike_hash(segments: list[tuple[float, Recording]]) -> str:
+    """A hash of all recorded spikes, to compare runs."""
+    digest = hashlib.sha256()
+    for _, recording in segments:
+        for name, spikes in recording.spikes.items():
+            steps = np.rint(spikes.times / recording.dt).astype(np.int64)
+            digest.update(name.encode() + steps.tobytes() + spikes.ids.astype(np.int64).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def print_figures(figures: Mapping[str, Any]) -> None:
+    """The figures as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{figures['benchmark']}, scale {figures['scale']:g}", show_header=False)
+    for key, value in figures.items():
+        shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, Mapping) else value
+        table.add_row(key, f"{shown:,.4g}" if isinstance(shown, float) else f"{shown:,}" if isinstance(shown, int) else str(shown))
+    Console().print(table)

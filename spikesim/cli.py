@@ -1,0 +1,80 @@
+"""The command line. Heavy packages are loaded by the command that needs them, so that --help answers at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spikesim.errors import SpikesimError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  help="spikesim: one description of a spiking network, every target, the same spikes.")  # fmt: skip
+
+Threads = Annotated[int | None, typer.Option(help="Threads; as many as pay by default. The spikes do not depend on it.")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the two pictures.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Seed of the training and of the network.")] = 0,
+) -> None:
+    """Train a digit classifier, convert it to spikes and run it; then run the balanced network. All offline."""
+    from spikesim.demo import run_demo
+
+    run_demo(out, seed=seed)
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="A network (Network.save) or a simulation (Simulation.save).")],
+    time: Annotated[float, typer.Option(help="Model time to run, in ms.")] = 1000.0,
+    dt: Annotated[float, typer.Option(help="Time step in ms (of a network; a simulation has its own).")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Seed (of a network).")] = 0,
+    engine: Annotated[str | None, typer.Option(help="cpu or reference.")] = None,
+    threads: Threads = None,
+    out: Annotated[Path | None, typer.Option(help="Write the recording to this HDF5 file as it comes.")] = None,
+    state: Annotated[Path | None, typer.Option(help="Write the simulation to this file at the end, to go on later.")] = None,
+) -> None:
+    """Run a saved network, or go on with a saved simulation, and print the firing rates."""
+    from spikesim.run_file import run_file
+
+    run_file(file, time=time, dt=dt, seed=seed, engine=engine, threads=threads, out=out, state=state)
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="cuba or coba (Brette et al. 2007).")],
+    scale: Annotated[float, typer.Option(help="Number of neurons, times the published one.")] = 1.0,
+    threads: Threads = None,
+    time: Annotated[float, typer.Option(help="Model time of one timed segment, in ms.")] = 1000.0,
+    repeats: Annotated[int, typer.Option(help="Timed segments; the median is reported.")] = 3,
+    precision: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
+    json: Annotated[Path | None, typer.Option(help="Also write the figures to this file.")] = None,
+) -> None:
+    """Measure a published network: build time, wall time per model time, events per second, memory."""
+    from spikesim.bench import bench_network
+
+    bench_network(name, scale=scale, threads=threads, duration=time, repeats=repeats, precision=precision, json_path=json)
+
+
+@app.command()
+def info() -> None:
+    """Print versions, machine, engines, and where compiled kernels are kept."""
+    from spikesim.info import print_info
+
+    print_info()
+
+
+def main() -> None:
+    """Run the command line; errors of spikesim end it with one sentence and exit code 1, Ctrl-C with 130."""
+    try:
+        app()
+    except (SpikesimError, FileNotFoundError) as error:
+        print(f"spikesim: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("spikesim: interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,104 @@
+"""Populations: parameters drawn, propagators computed, sources prepared."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from spikesim.compiler.grid import on_grid
+from spikesim.compiler.quanta import Quantum
+from spikesim.description import Description, Distribution
+from spikesim.errors import DescriptionError
+from spikesim.neurons.model import Neuron
+from spikesim.population import Population
+from spikesim.program import MEMBRANE, POISSON, TRAIN, Cells, Port
+from spikesim.random import INITIAL, PARAMETER, SOURCE, drawn, stream
+from spikesim.stimulus import Poisson, SpikeTrains
+
+PARAMETERS = 256  # streams kept for the parameters (and as many initial values) of one population
+
+
+def compile_population(population: Population, place: dict[str, int], *, dt: float, seed: int, quanta: dict[str, Quantum],
+                       driven: set[str], injected: bool) -> Cells:  # fmt: skip
+    """One population as `Cells`; ``place`` holds index, size, start and stage, ``quanta`` a quantum for each receptor."""
+    place = {"name": population.name, **place}
+    if isinstance(population.model, Poisson):
+        return _poisson(population, place, dt, seed)
+    if isinstance(population.model, SpikeTrains):
+        return _trains(population, place, dt)
+    model = _resolved(population, place["index"], seed)
+    _check_refractory(model, population, dt)
+    variables = model.variables()
+    return Cells(
+        **place, kind=MEMBRANE, variables=variables, initial=_initial(population, model, place["index"], seed),
+        membrane=model.membrane(), coefficients=_flat(model.coefficients(dt), population), injected=injected,
+        ports=tuple(_port(name, model, population, dt, variables, quanta[name], name in driven) for name in model.receptors),
+    )  # fmt: skip
+
+
+def _resolved(population: Population, index: int, seed: int) -> Neuron:
+    """The model with all distributions drawn, those of its receptors too."""
+    model, streams = population.model, iter(range(PARAMETERS * index, PARAMETERS * (index + 1)))
+
+    def resolve(description: Description) -> dict[str, Any]:
+        return {key: drawn(value, len(population), seed=seed, stream=stream(PARAMETER, next(streams)))
+                for key, value in description.values().items() if isinstance(value, Distribution)}  # fmt: skip
+
+    receptors = {key: replace(receptor, **resolve(receptor)) for key, receptor in model.receptors.items()}  # type: ignore[union-attr]
+    return replace(model, **resolve(model), receptors=receptors)  # type: ignore[return-value, arg-type]
+
+
+def _check_refractory(model: Any, population: Population, dt: float) -> None:
+    if not isinstance(population.model.t_ref, Distribution):  # type: ignore[union-attr]  # drawn times are rounded
+        on_grid(model.t_ref, dt, f"population {population.name!r}: t_ref")
+
+
+def _initial(population: Population, model: Neuron, index: int, seed: int) -> np.ndarray:
+    values = {**model.initial(), **population.initial}
+    state = np.zeros((len(model.variables()), len(population)))
+    for row, name in enumerate(model.variables()):
+        if name in values:
+            state[row] = drawn(values[name], len(population), seed=seed, stream=stream(INITIAL, PARAMETERS * index + row))
+    return state
+
+
+def _port(name: str, model: Neuron, population: Population, dt: float, variables: tuple[str, ...], quantum: Quantum, driven: bool) -> Port:
+    receptor = model.receptors[name]
+    rows = tuple(variables.index(name) + k for k in range(len(receptor.STATE)))
+    coefficients = _flat(model.receptor_coefficients(dt)[name], population)
+    reversal = _flat({"reversal": getattr(receptor, "reversal", 0.0)}, population)["reversal"]
+    return Port(name, receptor.KIND, receptor.step, coefficients, reversal, rows, quantum.value, quantum.bits == 32, driven)
+
+
+def _flat(coefficients: dict[str, Any], population: Population) -> dict[str, Any]:
+    """Each coefficient as a float, or a float64 vector with one value a neuron."""
+    made = {}
+    for name, value in coefficients.items():
+        array = np.asarray(value, np.float64)
+        if np.isnan(array).any():
+            raise DescriptionError(f"population {population.name!r}: its parameters make the coefficient {name} not a number")
+        made[name] = float(array) if array.ndim == 0 else np.ascontiguousarray(array.reshape(-1))
+    return made
+
+
+def _poisson(population: Population, place: dict[str, Any], dt: float, seed: int) -> Cells:
+    rate = drawn(population.model.rate, len(population), seed=seed, stream=stream(PARAMETER, PARAMETERS * place["index"]))  # type: ignore[union-attr]
+    chance = np.broadcast_to(np.asarray(rate, np.float64).reshape(-1) * dt * 1e-3, (len(population),))
+    if (chance > 1.0).any():
+        raise DescriptionError(f"population {population.name!r}: a rate of {chance.max() * 1e3 / dt:g} Hz is more than one spike "
+                               f"in each step of {dt:g} ms; lower it or use a shorter dt")  # fmt: skip
+    limits = np.rint(chance * 2.0**32).astype(np.uint64)
+    return Cells(**place, kind=POISSON, limits=limits, stream=stream(SOURCE, place["index"]))
+
+
+def _trains(population: Population, place: dict[str, Any], dt: float) -> Cells:
+    model: Any = population.model
+    what = f"population {population.name!r}: SpikeTrains.times"
+    steps = on_grid(model.times, dt, what) - 1  # a spike found in step n is stamped (n + 1) dt
+    if len(steps) and steps[0] < 0:
+        raise DescriptionError(f"{what}: the earliest possible spike is at {dt:g} ms, got {model.times[0]:g}")
+    twice = (np.diff(steps) == 0) & (np.diff(model.ids) == 0)
+    if twice.any():
+        at = int(np.argmax(twice))
+        raise DescriptionError(f"{what}: neuron {model.ids[at]} fires twice at {model.times[at]:g} ms; give it one spike a step")
+    return Cells(**place, kind=TRAIN, train_steps=steps, train_ids=np.asarray(model.ids))

@@ -1,0 +1,103 @@
+"""compile_network: check a network against a time step, and lay it out as flat arrays."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from spikesim.compiler.cells import compile_population
+from spikesim.compiler.grid import interval_steps
+from spikesim.compiler.quanta import Quantum, choose, rule_weights
+from spikesim.compiler.stimuli import compile_stimuli
+from spikesim.compiler.wiring import Quanta, build_blocks, build_tables, delay_steps, largest_input
+from spikesim.description import checked_number
+from spikesim.errors import DescriptionError, KindError, MemoryNeededError
+from spikesim.memory import available_bytes, readable
+from spikesim.network import COUNTS, RATE, SPIKES, Network
+from spikesim.neurons.model import Neuron
+from spikesim.program import Cells, Program, Rounding, Sampler, make_layout
+from spikesim.stimulus import PoissonDrive
+from spikesim.summary import memory_needed
+
+
+def compile_network(network: Network, *, dt: float, seed: int = 0, parts: int = 1,
+                    tick: Callable[[int], None] = lambda done: None) -> Program:  # fmt: skip
+    """Compile ``network`` for steps of ``dt`` ms and so many ``parts`` (threads).
+
+    The spikes do not depend on ``parts``. ``tick`` is told now and then how many synapses have been drawn (two
+    passes). Raises `DescriptionError` for times off the grid of dt and `MemoryNeededError` for what will not fit.
+    """
+    dt = checked_number(dt, "dt", {"unit": "ms", "above": 0.0, "at_least": 0.0, "at_most": np.inf, "varies": False, "infinite": False})
+    _check_seed(seed)
+    if not network.populations:
+        raise DescriptionError("network: there is no population; add one with net.population(...)")
+    longest = max((int(delay_steps(p, dt)[-1]) for p in network.projections.values() if np.size(p.delay)), default=0)
+    check_memory(network, dt)
+    quanta = _quanta(network)
+    cells = _cells(network, quanta, dt=dt, seed=seed)
+    layout = make_layout([c.size for c in cells.values()], [len(c.ports) for c in cells.values()], parts)
+    tables = build_tables(network, cells, layout, quanta, dt=dt, seed=seed, tick=tick)
+    blocks = build_blocks(network, cells, quanta, dt=dt)
+    bound = largest_input(tables, blocks["dense"], blocks["conv"], layout)
+    return Program(
+        dt=dt, seed=seed, cells=tuple(cells.values()), layout=layout, tables=tables, **blocks,
+        **compile_stimuli(network, cells, dt=dt, seed=seed), samplers=_samplers(network, cells, dt),
+        spike_cells=_probed(network, SPIKES), count_cells=_probed(network, COUNTS),
+        accumulator=np.int32 if bound < 2**31 else np.int64, stages=len(network.stages()), longest_delay=longest,
+        rounding=tuple(Rounding(f"{p}.{r}", q.value, q.bits, q.error) for (p, r), q in quanta.items()),
+    )  # fmt: skip
+
+
+def _check_seed(seed: int) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise KindError(f"seed: expected a whole number, got {seed!r}")
+    if not 0 <= seed < 2**64:
+        raise DescriptionError(f"seed: expected 0 to 2**64 - 1, got {seed}")
+
+
+def _quanta(network: Network) -> Quanta:
+    quanta: dict[tuple[str, str], Quantum] = {}
+    for name, population in network.populations.items():
+        for receptor in population.model.receptors if isinstance(population.model, Neuron) else ():
+            arriving = [rule_weights(p.rule, p.weight) for p in network.projections.values()
+                        if (p.target.population, p.receptor) == (name, receptor)]  # fmt: skip
+            quanta[name, receptor] = choose(arriving)
+    return quanta
+
+
+def _cells(network: Network, quanta: Quanta, *, dt: float, seed: int) -> dict[str, Cells]:
+    stage_of = {name: number for number, stage in enumerate(network.stages()) for name in stage}
+    cells, start = {}, 0
+    for index, (name, population) in enumerate(network.populations.items()):
+        stimuli = [s.stimulus for s in network.stimulations if s.target.population == name]
+        cells[name] = compile_population(
+            population, {"index": index, "size": len(population), "start": start, "stage": stage_of[name]}, dt=dt, seed=seed,
+            quanta={receptor: quantum for (owner, receptor), quantum in quanta.items() if owner == name},
+            driven={s.receptor for s in stimuli if isinstance(s, PoissonDrive)},
+            injected=any(not isinstance(s, PoissonDrive) for s in stimuli),
+        )  # fmt: skip
+        start += len(population)
+    return cells
+
+
+def _probed(network: Network, variable: str) -> tuple[bool, ...]:
+    return tuple(any(p.view.population == name and p.variable == variable for p in network.probes) for name in network.populations)
+
+
+def _samplers(network: Network, cells: dict[str, Cells], dt: float) -> tuple[Sampler, ...]:
+    made = []
+    for probe in network.probes:
+        interval = interval_steps(probe.every, dt, f"probe on {probe.view}: every")
+        if probe.variable not in (SPIKES, COUNTS, RATE):
+            owner = cells[probe.view.population]
+            made.append(Sampler(owner.index, owner.variables.index(probe.variable), np.asarray(probe.view.ids), interval))
+    return tuple(made)
+
+
+def check_memory(network: Network, dt: float) -> None:
+    """Raise `MemoryNeededError` if the network will not fit into memory."""
+    needed = memory_needed(network, dt)
+    total, free = sum(needed.values()), available_bytes()
+    if total > free:
+        largest = max(needed, key=needed.__getitem__)
+        raise MemoryNeededError(f"network: needs about {readable(total)} of memory, {readable(free)} are free; "
+                                f"the largest part is {largest} with {readable(needed[largest])}; scale it down")  # fmt: skip

@@ -1,0 +1,82 @@
+"""Stimuli: held currents, noise and Poisson drive, on the grid of steps."""
+
+import numpy as np
+from scipy.special import pdtr
+
+from spikesim.compiler.grid import interval_steps, on_grid
+from spikesim.errors import DescriptionError
+from spikesim.network import Network, Stimulation
+from spikesim.program import Cells, Drive, Held, Noise
+from spikesim.random import DRIVE, NOISE, PARAMETER, drawn, stream
+from spikesim.stimulus import DirectCurrent, NoiseCurrent, PoissonDrive, SampledCurrent, StepCurrent
+
+STRONGEST = 10_000.0  # expected spikes of a drive in one step
+STIMULUS_PARAMETERS = 1 << 23  # streams from here on belong to stimuli, those below to populations
+
+
+def compile_stimuli(network: Network, cells: dict[str, Cells], *, dt: float, seed: int) -> dict[str, tuple]:
+    """The stimuli of ``network`` as the fields ``held``, ``noise`` and ``drives`` of a program."""
+    made: dict[str, list] = {"held": [], "noise": [], "drives": []}
+    for index, stimulation in enumerate(network.stimulations):
+        field, lower = LOWERINGS[type(stimulation.stimulus)]
+        made[field].append(lower(stimulation, cells[stimulation.target.population], index, dt, seed))
+    return {field: tuple(entries) for field, entries in made.items()}
+
+
+def _direct(stimulation: Stimulation, cells: Cells, index: int, dt: float, seed: int) -> Held:
+    ids = stimulation.target.ids
+    amplitude = drawn(stimulation.stimulus.amplitude, len(ids), seed=seed, stream=_parameter(index))  # type: ignore[attr-defined]
+    return Held(cells.index, ids, np.zeros(1, np.int64), np.asarray(amplitude, np.float64).reshape(1, -1))
+
+
+def _steps(stimulation: Stimulation, cells: Cells, index: int, dt: float, seed: int) -> Held:
+    stimulus: StepCurrent = stimulation.stimulus  # type: ignore[assignment]
+    steps = on_grid(stimulus.times, dt, f"stimulus on {stimulation.target}: StepCurrent.times")
+    return Held(cells.index, stimulation.target.ids, steps, stimulus.amplitudes.reshape(len(steps), -1))
+
+
+def _sampled(stimulation: Stimulation, cells: Cells, index: int, dt: float, seed: int) -> Held:
+    stimulus: SampledCurrent = stimulation.stimulus  # type: ignore[assignment]
+    interval = interval_steps(stimulus.interval, dt, f"stimulus on {stimulation.target}: SampledCurrent.interval")
+    values = stimulus.samples.reshape(len(stimulus.samples), -1)
+    steps = np.arange(len(values) + 1, dtype=np.int64) * interval
+    return Held(cells.index, stimulation.target.ids, steps, np.vstack([values, np.zeros((1, values.shape[1]))]))
+
+
+def _noise(stimulation: Stimulation, cells: Cells, index: int, dt: float, seed: int) -> Noise:
+    stimulus: NoiseCurrent = stimulation.stimulus  # type: ignore[assignment]
+    interval = interval_steps(stimulus.interval, dt, f"stimulus on {stimulation.target}: NoiseCurrent.interval")
+    return Noise(cells.index, stimulation.target.ids, stimulus.mean, stimulus.sd, interval, stream(NOISE, index))
+
+
+def _drive(stimulation: Stimulation, cells: Cells, index: int, dt: float, seed: int) -> Drive:
+    stimulus: PoissonDrive = stimulation.stimulus  # type: ignore[assignment]
+    ids = stimulation.target.ids
+    rate = drawn(stimulus.rate, len(ids), seed=seed, stream=_parameter(index))
+    expected = np.asarray(rate, np.float64).reshape(-1) * dt * 1e-3
+    if expected.max() > STRONGEST:
+        raise DescriptionError(f"stimulus on {stimulation.target}: {expected.max():g} spikes a step, at most {STRONGEST:g}; "
+                               "use a DirectCurrent and a NoiseCurrent instead")  # fmt: skip
+    port = [port.name for port in cells.ports].index(stimulus.receptor)
+    return Drive(cells.index, ids, port, stimulus.weight, poisson_limits(expected), stream(DRIVE, index))
+
+
+def poisson_limits(expected: np.ndarray) -> np.ndarray:
+    """uint64 (len(expected), counts): a word w means as many spikes as there are limits <= w in its row."""
+    top = float(expected.max())
+    counts = np.arange(int(top + 8.0 * np.sqrt(top) + 16.0))
+    limits = np.floor(pdtr(counts[None, :], expected[:, None]) * 2.0**32).astype(np.uint64)
+    return np.ascontiguousarray(limits[:, (limits < 2**32).any(axis=0)])
+
+
+def _parameter(index: int) -> np.uint64:
+    return stream(PARAMETER, STIMULUS_PARAMETERS + index)
+
+
+LOWERINGS = {
+    DirectCurrent: ("held", _direct),
+    StepCurrent: ("held", _steps),
+    SampledCurrent: ("held", _sampled),
+    NoiseCurrent: ("noise", _noise),
+    PoissonDrive: ("drives", _drive),
+}

@@ -1,0 +1,143 @@
+"""Projections: synapse tables for the sparse rules, weight blocks for the structured ones."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from os import cpu_count
+from typing import Any
+
+import numpy as np
+
+from spikesim.compiler.grid import on_grid
+from spikesim.compiler.quanta import Quantum, rule_weights
+from spikesim.connectivity.pairs import PairSource
+from spikesim.connectivity.rules import Matrix
+from spikesim.connectivity.structured import Conv, Dense, Pool, Structured
+from spikesim.connectivity.tables import BLOCK, Drawn, Piece, Table, add_magnitudes, build
+from spikesim.description import Distribution
+from spikesim.errors import DescriptionError
+from spikesim.network import Network, Projection
+from spikesim.program import Cells, ConvBlock, DenseBlock, Ends, Layout
+from spikesim.random import CONSTANT, DELAY, PAIRS, WEIGHT, encode, stream
+
+Quanta = dict[tuple[str, str], Quantum]
+
+
+def delay_steps(projection: Projection, dt: float) -> np.ndarray:
+    """The delays (steps, ascending) that may occur in ``projection``; raises where dt cannot hold them."""
+    what = f"projection {projection.name!r}: delay"
+    if not isinstance(projection.delay, Distribution):
+        steps = np.unique(on_grid(projection.delay, dt, what))
+        if len(steps) and steps[0] < 1 and np.ndim(projection.delay):
+            raise DescriptionError(f"{what}: 0 ms in an array of delays; without delay must be all of a projection or none")
+        return steps
+    low, high = (int(np.floor(d / dt + 0.5)) for d in projection.delay.support())
+    if low < 1:
+        raise DescriptionError(f"{what}: {projection.delay!r} reaches below one step of {dt:g} ms; use ClippedNormal(..., low={dt:g})")
+    return np.arange(low, high + 1, dtype=np.int64)
+
+
+def build_tables(network: Network, cells: dict[str, Cells], layout: Layout, quanta: Quanta, *, dt: float, seed: int,
+                 tick: Callable[[int], None]) -> tuple[Table, ...]:  # fmt: skip
+    """The tables of all sparse projections, built side by side on all cores."""
+    groups: dict[tuple[int, int], list[tuple[Projection, Piece]]] = defaultdict(list)
+    for index, projection in enumerate(network.projections.values()):
+        if not isinstance(projection.rule, Structured):
+            for block, piece in _pieces(projection, index, cells, layout, quanta, seed):
+                groups[cells[projection.source.population].index, block].append((projection, piece))
+
+    def one(key: tuple[int, int]) -> Table:
+        source, block = key
+        members = [projection for projection, _ in groups[key]]
+        wide = any(quanta[p.target.population, p.receptor].bits == 32 for p in members)
+        return build(source, block * BLOCK, next(c.size for c in cells.values() if c.index == source), [piece for _, piece in groups[key]],
+                     np.unique(np.concatenate([delay_steps(p, dt) for p in members])), dt=dt, seed=seed,
+                     dtype=np.int32 if wide else np.int16, single=_single_weight(groups[key]), tick=tick)  # fmt: skip
+
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        return tuple(table for table in pool.map(one, sorted(groups)) if len(table.targets))
+
+
+def _pieces(projection: Projection, index: int, cells: dict[str, Cells], layout: Layout, quanta: Quanta, seed: int):
+    """Yield (block, piece) for every block of input slots that the projection reaches."""
+    source, target = projection.source, projection.target
+    pairs = PairSource(projection.rule, np.asarray(source.ids), np.asarray(target.ids),
+                       same_population=source.population == target.population, seed=seed, stream=stream(PAIRS, index))  # fmt: skip
+    weight = projection.weight
+    if isinstance(projection.rule, Matrix):
+        weight = projection.rule.weights.weights * weight
+    drawn_weight = Drawn(*encode(weight), stream(WEIGHT, index))
+    drawn_delay = Drawn(*encode(projection.delay), stream(DELAY, index))
+    to = cells[target.population]
+    port = [p.name for p in to.ports].index(projection.receptor)
+    for part in range(layout.parts):
+        first_slot = int(layout.slots[part, to.index, port])
+        low, high = (int(b) for b in layout.bounds[part : part + 2, to.index])
+        for block in range(first_slot // BLOCK, (first_slot + high - low - 1) // BLOCK + 1):
+            bottom = max(low, low + block * BLOCK - first_slot)
+            top = min(high, low + (block + 1) * BLOCK - first_slot)
+            first, last = (min(max(-(-(b - target.start) // target.step), 0), len(target)) for b in (bottom, top))
+            if first < last:
+                yield block, Piece(pairs, drawn_weight, quanta[target.population, projection.receptor].value, drawn_delay, first, last,
+                                   source.start, source.step, first_slot - block * BLOCK + target.start - low, target.step)  # fmt: skip
+
+
+def _single_weight(members: list[tuple[Projection, Piece]]) -> int | None:
+    """The one weight (in quanta) of all pieces, if they have just one."""
+    found = {round(float(piece.weight.numbers[0]) / piece.scale) if piece.weight.kind == CONSTANT else None for _, piece in members}
+    return found.pop() if len(found) == 1 else None
+
+
+def build_blocks(network: Network, cells: dict[str, Cells], quanta: Quanta, *, dt: float) -> dict[str, tuple]:
+    """The structured projections as the fields ``dense`` and ``conv`` of a program."""
+    made: dict[str, list] = {"dense": [], "conv": []}
+    for projection in network.projections.values():
+        rule = projection.rule
+        if not isinstance(rule, Structured):
+            continue
+        ends = _ends(projection, cells, dt)
+        quantum = quanta[projection.target.population, projection.receptor]
+        if isinstance(rule, Dense):
+            made["dense"].append(DenseBlock(ends, _integers(rule_weights(rule, projection.weight), quantum)))
+            continue
+        shape = network.shape(projection.source)
+        conv = rule.as_conv(shape, projection.name) if isinstance(rule, Pool) else rule
+        made["conv"].append(_conv(conv, ends, shape, network.shape(projection.target), projection.weight, quantum))
+    return {field: tuple(blocks) for field, blocks in made.items()}
+
+
+def _ends(projection: Projection, cells: dict[str, Cells], dt: float) -> Ends:
+    source, target = projection.source, projection.target
+    port = [port.name for port in cells[target.population].ports].index(projection.receptor)
+    return Ends(projection.name, cells[source.population].index, source.start, source.step, cells[target.population].index, target.start,
+                target.step, port, int(delay_steps(projection, dt)[0]))  # fmt: skip
+
+
+def _integers(weights: Any, quantum: Quantum) -> np.ndarray:
+    return np.ascontiguousarray(np.rint(weights / quantum.value), np.int16 if quantum.bits == 16 else np.int32)
+
+
+def _conv(conv: Conv, ends: Ends, source: tuple[int, ...], target: tuple[int, ...], weight: float, quantum: Quantum) -> ConvBlock:
+    """Lift to three space dimensions and order weights as (channels in, kernel, channels out of the group)."""
+    missing = 3 - (len(source) - 1)
+    kernel = conv.weights.shape[2:]
+    out_of_group = conv.weights.shape[0] // conv.groups
+    grouped = conv.weights.reshape(conv.groups, out_of_group, -1, *(1,) * missing, *kernel)
+    ordered = grouped.transpose(0, 2, 3, 4, 5, 1).reshape(source[0], *(1,) * missing, *kernel, out_of_group)
+    return ConvBlock(ends, _integers(ordered * weight, quantum), (source[0], *(1,) * missing, *source[1:]),
+                     (target[0], *(1,) * missing, *target[1:]), (*(1,) * missing, *conv.stride), (*(0,) * missing, *conv.padding),
+                     (*(1,) * missing, *conv.dilation), conv.groups)  # fmt: skip
+
+
+def largest_input(tables: tuple[Table, ...], dense: tuple[DenseBlock, ...], conv: tuple[ConvBlock, ...], layout: Layout) -> int:
+    """A bound on the size of one slot's input in one step, should every neuron fire."""
+    sums: dict[int, np.ndarray] = defaultdict(lambda: np.zeros(BLOCK, np.int64))
+    for table in tables:
+        add_magnitudes(table.targets, table.weights, sums[table.base])
+    bound = max((int(block.max()) for block in sums.values()), default=0)
+    for block in dense:
+        bound += int(np.abs(block.weights.astype(np.int64)).sum(axis=0).max())
+    for block in conv:
+        magnitude = np.abs(block.weights.astype(np.int64))
+        bound += int(magnitude.reshape(block.groups, -1, magnitude.shape[-1]).sum(axis=1).max())
+    return bound

@@ -1,0 +1,206 @@
+"""The CPU engine: numba kernels, one thread for each part of the neurons."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from spikesim.connectivity.tables import BLOCK, Table
+from spikesim.engine.plan import CELLS, CONV, DENSE, DRIVE, HELD, NOISE, PLAN, SAMPLER, TABLE
+from spikesim.engine.state import Segment, State, initial_state, sample_steps
+from spikesim.engine.sweep import arguments, coefficient, load_sweep
+from spikesim.engine.worker import work
+from spikesim.program import MEMBRANE, Cells, ConvBlock, DenseBlock, Drive, Held, Noise, Program
+
+RECORDS = {"cells": CELLS, "tables": TABLE, "dense": DENSE, "conv": CONV, "held": HELD, "noise": NOISE, "drives": DRIVE, "samplers": SAMPLER}
+CAPACITY = 1 << 22  # spikes that one part can record in one call
+
+
+class Cpu:
+    """Executes a program with one thread for each of its parts.
+
+    precision: dtype of the neurons' state, "float64" or "float32".
+    """
+
+    precisions = ("float64", "float32")
+    most_parts = 1024
+
+    def __init__(self, program: Program, *, precision: str = "float64") -> None:
+        self.program = program
+        self.precision = precision
+        self.kept: list[np.ndarray] = []  # arrays that the plan knows only by address
+        widest = max((c.size for c in program.cells), default=1)
+        recorded = sum(c.size for c, wanted in zip(program.cells, program.spike_cells, strict=True) if wanted)
+        self.largest_chunk = max(1, min(10_000, max(CAPACITY, widest) // max(recorded, 1)))
+        self._allocate(min(CAPACITY, max(recorded, 1) * self.largest_chunk))
+        self.plan = self._plan()
+        self.types = np.zeros(1, program.accumulator)[0], np.zeros(1, precision)[0]
+        self.pool = ThreadPoolExecutor(self.parts) if self.parts > 1 else None
+        self.restore(initial_state(program))
+
+    def _allocate(self, capacity: int) -> None:
+        """The arrays that the threads work on, in the order of `spikesim.engine.plan.PLAN`."""
+        program, precision = self.program, self.precision
+        self.values = [np.empty(c.initial.shape, precision) for c in program.cells]
+        self.injected = [np.zeros(c.size if c.injected else 0, precision) for c in program.cells]
+        self.held = [np.array(h.values, order="C") for h in program.held]
+        self.drives = {(d.cells, d.port): np.zeros(program.cells[d.cells].size, precision) for d in program.drives}
+        self.samples = [np.empty((self.largest_chunk // s.interval + 1, len(s.ids))) for s in program.samplers]
+        self.inputs = np.zeros(program.layout.total + BLOCK, program.accumulator)
+        self.fired = np.zeros(program.neurons, np.uint8)
+        self.barrier = np.zeros(1, np.int64)
+        self.history = np.empty((program.longest_delay + 1, program.neurons), np.int32)
+        self.history_counts = np.zeros((program.longest_delay + 1, len(program.cells), self.parts), np.int64)
+        self.record_steps, self.record_neurons = np.empty((2, self.parts, capacity), np.int32)
+        self.recorded = np.zeros(self.parts, np.int64)
+        self.population_counts = np.zeros((self.parts, self.largest_chunk, len(program.cells)), np.int64)
+        self.neuron_counts = np.zeros(program.neurons, np.int64)
+
+    @property
+    def parts(self) -> int:
+        return self.program.layout.parts
+
+    def restore(self, state: State) -> None:
+        """Continue from ``state``."""
+        bounds = self.program.layout.bounds
+        self.step = state.step
+        for mine, given in zip(self.values, state.values, strict=True):
+            mine[:] = given
+        self.inputs[:] = 0
+        self.history_counts[:] = 0
+        for cells in self.program.cells:
+            inside = (state.flight_neurons >= cells.start) & (state.flight_neurons < cells.start + cells.size)
+            for step, neuron in zip(state.flight_steps[inside], state.flight_neurons[inside] - cells.start, strict=True):
+                slot, part = step % len(self.history), int(np.searchsorted(bounds[:, cells.index], neuron, side="right")) - 1
+                count = self.history_counts[slot, cells.index, part]
+                self.history[slot, cells.start + bounds[part, cells.index] + count] = neuron
+                self.history_counts[slot, cells.index, part] = count + 1
+
+    def snapshot(self) -> State:
+        """The state after the steps so far."""
+        steps, neurons = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for step in range(max(0, self.step - self.program.longest_delay), self.step):
+            slot = step % len(self.history)
+            for cells in self.program.cells:
+                for part in range(self.parts):
+                    count, first = self.history_counts[slot, cells.index, part], cells.start + self.program.layout.bounds[part, cells.index]
+                    neurons.append(self.history[slot, first : first + count] + np.int64(cells.start))
+                    steps.append(np.full(count, step, np.int64))
+        return State(self.step, tuple(v.astype(np.float64) for v in self.values), np.concatenate(steps), np.concatenate(neurons))
+
+    def hold(self, index: int, values: np.ndarray) -> None:
+        """Replace the values of a held current, float64 (changes, 1 or neurons)."""
+        self.held[index][:] = values
+
+    def advance(self, steps: int) -> Segment:
+        """Run ``steps`` steps, at most ``largest_chunk``."""
+        first = self.step
+        self.recorded[:] = 0
+        self.neuron_counts[:] = 0
+        self.barrier[:] = 0
+        if self.pool is None:
+            work(self.plan, *self.types, 0, first, steps)
+        else:
+            for done in [self.pool.submit(work, self.plan, *self.types, part, first, steps) for part in range(self.parts)]:
+                done.result()
+        self.step += steps
+        return self._segment(first, steps)
+
+    def _segment(self, first: int, steps: int) -> Segment:
+        at = np.concatenate([self.record_steps[p, :n] for p, n in enumerate(self.recorded)]).astype(np.int64) + first
+        neurons = np.concatenate([self.record_neurons[p, :n] for p, n in enumerate(self.recorded)]).astype(np.int64)
+        order = np.lexsort((neurons, at))
+        samples = tuple(out[: len(sample_steps(s.interval, first, steps))].copy()
+                        for out, s in zip(self.samples, self.program.samplers, strict=True))  # fmt: skip
+        return Segment(at[order], neurons[order], self.population_counts[:, :steps].sum(axis=0), self.neuron_counts.copy(), samples)
+
+    def _address(self, array: np.ndarray) -> int:
+        self.kept.append(array)
+        return array.ctypes.data
+
+    def _records(self, kind: np.dtype, rows: list[dict]) -> dict[str, int]:
+        """Records of ``kind`` from one mapping each, as the fields (address and number) that a plan knows them by."""
+        records = np.zeros(len(rows), kind)
+        for record, row in zip(records, rows, strict=True):
+            for name, value in row.items():
+                record[name] = value
+        name = next(name for name, known in RECORDS.items() if known is kind)
+        return {f"{name}_at": self._address(records), name: len(rows)}
+
+    def _plan(self) -> np.ndarray:
+        program, layout = self.program, self.program.layout
+        fields = {
+            "seed": program.seed, "stages": program.stages, "threads": self.parts, "ring": len(self.history), "neurons": program.neurons,
+            "populations": len(program.cells), "ports": layout.slots.shape[2], "bounds_at": self._address(layout.bounds),
+            "slots_at": self._address(layout.slots), "inputs_at": self.inputs.ctypes.data, "input_size": self.inputs.itemsize,
+            "fired_at": self.fired.ctypes.data, "barrier_at": self.barrier.ctypes.data, "history_at": self.history.ctypes.data,
+            "history_counts_at": self.history_counts.ctypes.data, "capacity": self.record_steps.shape[1], "chunk": self.largest_chunk,
+            "record_steps_at": self.record_steps.ctypes.data, "record_neurons_at": self.record_neurons.ctypes.data,
+            "recorded_at": self.recorded.ctypes.data, "population_counts_at": self.population_counts.ctypes.data,
+            "neuron_counts_at": self.neuron_counts.ctypes.data, "cells_at": self._records(CELLS, [self._cells(c) for c in program.cells])["cells_at"],
+        }  # fmt: skip
+        for kind, rows in (
+            (TABLE, [self._table(t) for t in program.tables]),
+            (DENSE, [self._block(b) | {"sources": b.weights.shape[0], "targets": b.weights.shape[1]} for b in program.dense]),
+            (CONV, [self._block(b) | {"shapes_at": self._address(_conv_shapes(b))} for b in program.conv]),
+            (HELD, [_ids(h) | {"changes_at": self._address(h.steps), "changes": len(h.steps), "width": values.shape[1],
+                               "values_at": values.ctypes.data} for h, values in zip(program.held, self.held, strict=True)]),
+            (NOISE, [_ids(n) | {"interval": n.interval, "stream": n.stream, "mean": n.mean, "sd": n.sd} for n in program.noise]),
+            (DRIVE, [_ids(d) | {"row_at": self.drives[d.cells, d.port].ctypes.data, "limits_at": self._address(d.limits),
+                                "rows": d.limits.shape[0], "limits": d.limits.shape[1], "stream": d.stream, "weight": d.weight}
+                     for d in program.drives]),
+            (SAMPLER, [{"cells": s.cells, "row_at": self.values[s.cells][s.variable].ctypes.data, "ids_at": self._address(s.ids),
+                        "count": len(s.ids), "interval": s.interval, "out_at": out.ctypes.data}
+                       for s, out in zip(program.samplers, self.samples, strict=True)]),
+        ):  # fmt: skip
+            fields |= self._records(kind, rows)
+        plan = np.zeros(1, PLAN)
+        for name, value in fields.items():
+            plan[name] = value
+        return plan
+
+    def _cells(self, c: Cells) -> dict[str, int]:
+        row = {"kind": c.kind, "stage": c.stage, "start": c.start, "recorded": self.program.spike_cells[c.index],
+               "counted": self.program.count_cells[c.index], "limits_at": self._address(c.limits), "stream": int(c.stream),
+               "train_steps_at": self._address(c.train_steps), "train_ids_at": self._address(c.train_ids), "train_length": len(c.train_steps),
+               "injected_at": self.injected[c.index].ctypes.data if c.injected else 0}  # fmt: skip
+        if c.kind == MEMBRANE:
+            row["sweep"] = load_sweep(c, self.precision, self.program.accumulator.__name__)
+            row["constants_at"] = self._address(np.array([coefficient(c, name) for name in arguments(c)[1]], np.float64))
+            row["rows_at"] = self._address(np.array([self._address(self._sweep_rows(c, part)) for part in range(self.parts)], np.int64))
+        return row
+
+    def _sweep_rows(self, c: Cells, part: int) -> np.ndarray:
+        """The addresses, as of neuron 0, of the arrays over which a part's sweep of a population runs."""
+        names, _, varying = arguments(c)
+        slots = self.program.layout.slots[part, c.index] - self.program.layout.bounds[part, c.index]
+        found = {f"state{row}": values.ctypes.data for row, values in enumerate(self.values[c.index])}
+        found |= {f"drive{port}": row.ctypes.data for (cells, port), row in self.drives.items() if cells == c.index}
+        found |= {f"input{port}": self.inputs.ctypes.data + self.inputs.itemsize * int(slots[port]) for port in range(len(c.ports))}
+        found |= {name: self._address(coefficient(c, name).astype(self.precision)) for name in varying}  # type: ignore[union-attr]
+        found |= {"injected": self.injected[c.index].ctypes.data, "fired": self.fired[c.start :].ctypes.data}
+        return np.array([found[name] for name in names], np.int64)
+
+    def _table(self, t: Table) -> dict[str, int]:
+        return {"part": self.part_of(t.base), "source": t.source, "base": t.base, "width": len(t.delays), "rows": len(t.segments),
+                "delays_at": self._address(t.delays), "segments_at": self._address(t.segments), "targets_at": self._address(t.targets),
+                "length": len(t.targets), "weights_at": self._address(t.weights), "bits": t.weights.itemsize * 8,
+                "shared": len(t.weights) == 1}  # fmt: skip
+
+    def part_of(self, base: int) -> int:
+        """The part in whose region of slots ``base`` lies."""
+        slots = self.program.layout.slots.reshape(self.parts, -1)
+        starts = [min((s for s in row if s >= 0), default=0) for row in slots.tolist()]
+        return int(np.searchsorted(starts, base, side="right")) - 1
+
+    def _block(self, block: DenseBlock | ConvBlock) -> dict[str, int]:
+        ends = {name: value for name, value in vars(block.ends).items() if name != "name"}
+        return ends | {"weights_at": self._address(block.weights), "bits": block.weights.itemsize * 8}
+
+
+def _ids(entry: Held | Noise | Drive) -> dict[str, int]:
+    return {"cells": entry.cells, "start": entry.ids.start, "step": entry.ids.step, "count": len(entry.ids)}
+
+
+def _conv_shapes(block: ConvBlock) -> np.ndarray:
+    return np.array([block.source_shape, block.target_shape, (block.groups, *block.stride), (0, *block.padding), (1, *block.dilation),
+                     (block.groups, *block.weights.shape[1:4])], np.int64)  # fmt: skip

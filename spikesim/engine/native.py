@@ -1,0 +1,74 @@
+"""The few things numba does not offer by itself: raw pointers, calls by address, a barrier between threads."""
+
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+SPINS = 2000  # looks at the barrier before a thread gives its time slice away
+
+
+@intrinsic
+def pointer(typingctx, address, dtype):
+    """The address (int64) as a pointer to values of ``dtype``, for `numba.carray`."""
+    kind = types.CPointer(dtype.dtype)
+
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], context.get_value_type(kind))
+
+    return kind(types.int64, dtype), codegen
+
+
+@intrinsic
+def pointer_like(typingctx, address, value):
+    """The address (int64) as a pointer to values of the type of ``value``."""
+    kind = types.CPointer(value)
+
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], context.get_value_type(kind))
+
+    return kind(types.int64, value), codegen
+
+
+@intrinsic
+def call_sweep(typingctx, function, first, last, addresses, constants):
+    """Call the sweep (see `spikesim.engine.sweep`) at the address ``function``; all arguments int64."""
+
+    def codegen(context, builder, signature, args):
+        word = ir.IntType(64)
+        kind = ir.FunctionType(word, [word, word, word, word])
+        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
+
+    return types.int64(types.int64, types.int64, types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def _add_atomic(typingctx, address, value):
+    def codegen(context, builder, signature, args):
+        place = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
+        return builder.atomic_rmw("add", place, args[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def _load_atomic(typingctx, address):
+    def codegen(context, builder, signature, args):
+        place = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
+        return builder.load_atomic(place, "seq_cst", 8)
+
+    return types.int64(types.int64), codegen
+
+
+_give_way = types.ExternalFunction("sched_yield", types.int32())
+
+
+@njit
+def wait_for_all(address, threads, turn):
+    """Return when ``threads`` threads have called this ``turn + 1`` times; at ``address`` an int64 counts the calls."""
+    _add_atomic(address, 1)
+    goal = threads * (turn + 1)
+    spins = 0
+    while _load_atomic(address) < goal:
+        spins += 1
+        if spins > SPINS:
+            _give_way()

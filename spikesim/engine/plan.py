@@ -1,0 +1,30 @@
+"""The plan: the program as the worker's machine code sees it, records of numbers and addresses.
+
+Numba counts the references to every array it passes on, with atomic operations that all threads fight over; records
+cost nothing. Every field is an int64 unless said otherwise; one that ends in ``_at`` is the address of an array.
+"""
+
+import numpy as np
+
+
+def _record(fields: str, **others: str) -> np.dtype:
+    return np.dtype([(name, others.get(name, "i8")) for name in fields.split()], align=True)
+
+
+CELLS = _record("kind stage start recorded counted sweep rows_at constants_at limits_at stream "
+                "train_steps_at train_ids_at train_length injected_at")  # fmt: skip
+TABLE = _record("part source base width delays_at segments_at rows targets_at length weights_at bits shared")
+DENSE = _record("source source_start source_step target target_start target_step port delay weights_at bits sources targets")
+CONV = _record("source source_start source_step target target_start target_step port delay weights_at bits shapes_at")
+HELD = _record("cells start step count changes_at changes values_at width")
+NOISE = _record("cells start step count interval stream mean sd", mean="f8", sd="f8")
+DRIVE = _record("cells start step count row_at limits_at rows limits stream weight", weight="f8")
+SAMPLER = _record("cells row_at ids_at count interval out_at")
+PLAN = _record(
+    "seed stages threads ring neurons populations ports bounds_at slots_at inputs_at input_size fired_at barrier_at "
+    "history_at history_counts_at capacity chunk record_steps_at record_neurons_at recorded_at population_counts_at neuron_counts_at "
+    "cells_at tables_at tables dense_at dense conv_at conv held_at held noise_at noise drives_at drives samplers_at samplers",
+    seed="u8",
+)
+
+SHAPES = 6  # rows of a convolution's shapes: source, target, stride, padding, dilation, kernel; four numbers each

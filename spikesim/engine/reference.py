@@ -1,0 +1,187 @@
+"""The reference engine: plain Python, one neuron and one synapse at a time.
+
+It is the oracle for the others and shares with them the program, the models' scalar steps and the counter-based
+draws, but not the way spikes are delivered: here each spike is put at once into the step where it is due.
+"""
+
+from collections import defaultdict
+from itertools import product
+
+import numpy as np
+
+from spikesim.engine.state import Segment, State, initial_state, sample_steps
+from spikesim.program import MEMBRANE, POISSON, Cells, ConvBlock, Program
+from spikesim.random import standard_normal, word_of, words
+from spikesim.synapses import CONDUCTANCE, CURRENT, JUMP
+
+
+class Reference:
+    """Executes a program of one part in float64."""
+
+    precisions = ("float64",)  # Python's own numbers
+    most_parts = 1  # one thread, so that every line can be followed
+
+    largest_chunk = 1 << 20
+
+    def __init__(self, program: Program, *, precision: str = "float64") -> None:
+        self.program = program
+        self.seed = np.uint64(program.seed)
+        self.fan_out = [self._dense_targets(block) for block in program.dense] + [_conv_targets(block) for block in program.conv]
+        self.held = [held.values.copy() for held in program.held]
+        self.restore(initial_state(program))
+
+    def hold(self, index: int, values: np.ndarray) -> None:
+        """Replace the values of a held current, float64 (changes, 1 or neurons)."""
+        self.held[index][:] = values
+
+    def restore(self, state: State) -> None:
+        """Continue from ``state``."""
+        self.step = state.step
+        self.values = [array.astype(np.float64).tolist() for array in state.values]
+        self.flight = list(zip(state.flight_steps.tolist(), state.flight_neurons.tolist(), strict=True))
+        self.due: defaultdict[int, defaultdict] = defaultdict(lambda: defaultdict(int))
+        for step, neuron in self.flight:
+            cells = next(c for c in self.program.cells if c.start <= neuron < c.start + c.size)
+            self._send(cells, neuron - cells.start, step, after=self.step)
+
+    def snapshot(self) -> State:
+        """The state after the steps so far."""
+        kept = [(s, n) for s, n in self.flight if s >= self.step - self.program.longest_delay]
+        steps, neurons = np.array(kept, np.int64).reshape(-1, 2).T
+        shapes = [cells.initial.shape for cells in self.program.cells]
+        return State(self.step, tuple(np.array(v).reshape(s) for v, s in zip(self.values, shapes, strict=True)), steps, neurons)
+
+    def advance(self, steps: int) -> Segment:
+        """Run ``steps`` steps."""
+        first, program = self.step, self.program
+        spikes: list[tuple[int, int]] = []
+        population_counts = np.zeros((steps, len(program.cells)), np.int64)
+        neuron_counts = np.zeros(program.neurons, np.int64)
+        samples: list[list] = [[] for _ in program.samplers]
+        for step in range(first, first + steps):
+            for cells, neuron in self._one_step(step):
+                population_counts[step - first, cells.index] += 1
+                neuron_counts[cells.start + neuron] += program.count_cells[cells.index]
+                if program.spike_cells[cells.index]:
+                    spikes.append((step, cells.start + neuron))
+            for sampler, rows in zip(program.samplers, samples, strict=True):
+                if step in sample_steps(sampler.interval, step, 1):
+                    rows.append([self.values[sampler.cells][sampler.variable][i] for i in sampler.ids])
+        at, neurons = np.array(sorted(spikes), np.int64).reshape(-1, 2).T
+        arrays = tuple(np.array(rows).reshape(-1, len(s.ids)) for rows, s in zip(samples, program.samplers, strict=True))
+        return Segment(at, neurons, population_counts, neuron_counts, arrays)
+
+    def _one_step(self, step: int) -> list[tuple[Cells, int]]:
+        fired = []
+        arrived = self.due[step]
+        for stage in range(self.program.stages):
+            for cells in (c for c in self.program.cells if c.stage == stage):
+                for neuron in self._fire(cells, step, arrived):
+                    fired.append((cells, neuron))
+                    self.flight.append((step, cells.start + neuron))
+                    self._send(cells, neuron, step, after=step)
+        del self.due[step]
+        self.step = step + 1
+        if step % 1000 == 0:
+            self.flight = [(s, n) for s, n in self.flight if s > step - self.program.longest_delay - 1]
+        return fired
+
+    def _fire(self, cells: Cells, step: int, arrived: defaultdict) -> list[int]:
+        """The neurons of ``cells`` that fire in ``step``."""
+        if cells.kind == MEMBRANE:
+            return [i for i in range(cells.size) if self._update(cells, i, step, arrived)]
+        if cells.kind == POISSON:
+            return [i for i in range(cells.size) if word_of(self.seed, cells.stream, i, step) < cells.limits[i]]
+        return cells.train_ids[cells.train_steps == step].tolist()
+
+    def _update(self, cells: Cells, i: int, step: int, arrived: defaultdict) -> bool:
+        values = self.values[cells.index]
+        sums = {CURRENT: 0.0, JUMP: 0.0, CONDUCTANCE: 0.0}
+        pull = 0.0
+        for at, port in enumerate(cells.ports):
+            x = arrived[cells.index, at, i] * port.quantum
+            if port.driven:
+                x = x + self._drive(cells, at, i, step)
+            *state, contribution = port.step(*(values[row][i] for row in port.variables), x, *_of(port.coefficients, i))
+            for row, value in zip(port.variables, state, strict=True):
+                values[row][i] = value
+            sums[port.kind] = sums[port.kind] + contribution
+            if port.kind == CONDUCTANCE:
+                pull = pull + contribution * _at(port.reversal, i)
+        inputs = sums[CURRENT], sums[JUMP], sums[CONDUCTANCE], pull, self._current(cells, i, step)
+        *state, spike = cells.membrane(values[0][i], values[1][i], *inputs, *_of(cells.coefficients, i))  # type: ignore[misc]
+        values[0][i], values[1][i] = state
+        return spike
+
+    def _drive(self, cells: Cells, port: int, i: int, step: int) -> float:
+        total = 0.0
+        for drive in self.program.drives:
+            if drive.cells == cells.index and drive.port == port and i in drive.ids:
+                limits = drive.limits[drive.ids.index(i) if len(drive.limits) > 1 else 0]
+                total = total + drive.weight * float(np.sum(limits <= word_of(self.seed, drive.stream, i, step)))
+        return total
+
+    def _current(self, cells: Cells, i: int, step: int) -> float:
+        total = 0.0
+        for held, values in zip(self.program.held, self.held, strict=True):
+            if held.cells == cells.index and i in held.ids:
+                change = int(np.searchsorted(held.steps, step, side="right")) - 1
+                column = held.ids.index(i) if values.shape[1] > 1 else 0
+                total = total + (float(values[change, column]) if change >= 0 else 0.0)
+        for noise in self.program.noise:
+            if noise.cells == cells.index and i in noise.ids:
+                w0, w1, _, _ = words(self.seed, noise.stream, np.uint64(i), np.uint64(step // noise.interval))
+                total = total + (noise.mean + noise.sd * standard_normal(w0, w1))
+        return total
+
+    def _send(self, cells: Cells, neuron: int, step: int, *, after: int) -> None:
+        """Put the weights of one spike into the steps where they are due, from ``after`` on."""
+        for table in self.program.tables:
+            if table.source != cells.index:
+                continue
+            for column, delay in enumerate(table.delays.tolist()):
+                row = neuron * len(table.delays) + column
+                for k in range(table.segments[row], table.segments[row + 1]):
+                    target = self._owner(table.base + int(table.targets[k]))
+                    weight = int(table.weights[k if len(table.weights) > 1 else 0])
+                    if step + delay >= after:
+                        self.due[step + delay][target] += weight
+        for block, fan_out in zip(self.program.dense + self.program.conv, self.fan_out, strict=True):
+            ends = block.ends
+            if ends.source == cells.index and step + ends.delay >= after:
+                for target, weight in fan_out.get((neuron - ends.source_start) / ends.source_step, ()):
+                    self.due[step + ends.delay][ends.target, ends.port, ends.target_start + ends.target_step * target] += weight
+
+    def _owner(self, slot: int) -> tuple[int, int, int]:
+        """(population, port, neuron) of an input slot."""
+        for cells, port in ((c, p) for c in self.program.cells for p in range(len(c.ports))):
+            first = int(self.program.layout.slots[0, cells.index, port])
+            if first <= slot < first + cells.size:
+                return cells.index, port, slot - first
+        raise AssertionError(f"slot {slot} belongs to nobody")
+
+    @staticmethod
+    def _dense_targets(block) -> dict[int, list[tuple[int, int]]]:
+        return {source: list(enumerate(row)) for source, row in enumerate(block.weights.tolist())}
+
+
+def _conv_targets(block: ConvBlock) -> dict[int, list[tuple[int, int]]]:
+    """For each source its (target, weight), from the definition: each target sums over the kernel at its place."""
+    made: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    channels_in, channels_out = block.source_shape[0] // block.groups, block.target_shape[0] // block.groups
+    for target, (out, *place) in enumerate(product(*map(range, block.target_shape))):
+        for channel, *offset in product(range(channels_in), *map(range, block.weights.shape[1:4])):
+            at = [p * s - pad + k * d for p, s, pad, k, d in zip(place, block.stride, block.padding, offset, block.dilation, strict=True)]
+            if all(0 <= a < n for a, n in zip(at, block.source_shape[1:], strict=True)):
+                source_channel = out // channels_out * channels_in + channel
+                source = int(np.ravel_multi_index((source_channel, *at), block.source_shape))
+                made[source].append((target, int(block.weights[source_channel, *offset, out % channels_out])))
+    return made
+
+
+def _at(value, i: int) -> float:
+    return value if isinstance(value, float) else float(value[i])
+
+
+def _of(coefficients: dict, i: int) -> list[float]:
+    return [_at(value, i) for value in coefficients.values()]

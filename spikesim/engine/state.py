@@ -1,0 +1,48 @@
+"""What an engine holds between steps, and what it gives back after some: the same for every engine."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikesim.program import Program
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that the future depends on. Neurons are numbered through all populations.
+
+    values: for each population float64 (variables, size); flight_steps, flight_neurons: int64, the spikes of the
+    last ``longest_delay`` steps, in order, which may still be under way.
+    """
+
+    step: int
+    values: tuple[np.ndarray, ...]
+    flight_steps: np.ndarray
+    flight_neurons: np.ndarray
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What happened in some steps.
+
+    steps, neurons: int64, the recorded spikes in order; population_counts: int64 (steps, populations);
+    neuron_counts: int64 (neurons,), of populations whose spikes are counted; samples: for each sampler (times, ids).
+    """
+
+    steps: np.ndarray
+    neurons: np.ndarray
+    population_counts: np.ndarray
+    neuron_counts: np.ndarray
+    samples: tuple[np.ndarray, ...]
+
+
+def initial_state(program: Program) -> State:
+    """The state at time 0."""
+    nothing = np.empty(0, np.int64)
+    return State(0, tuple(cells.initial for cells in program.cells), nothing, nothing)
+
+
+def sample_steps(interval: int, first: int, count: int) -> range:
+    """The steps n in [first, first + count) after which a sampler of ``interval`` reads: n + 1 divides by it."""
+    start = -(-(first + 1) // interval) * interval - 1
+    return range(start, first + count, interval)

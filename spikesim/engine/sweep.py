@@ -1,0 +1,148 @@
+"""The sweep: one vectorised loop over the neurons of a population, made from the scalar steps of its model.
+
+The loop's source text is put together from the source of the membrane's and the receptors' scalar steps, written
+to the kernel cache as a module of its own, and compiled by numba, which keeps the machine code beside it. A model
+that was compiled once starts in milliseconds.
+"""
+
+import hashlib
+import importlib.util
+import inspect
+import os
+import re
+import sys
+import tempfile
+import textwrap
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from spikesim.errors import KindError
+from spikesim.program import Cells
+from spikesim.synapses import CONDUCTANCE
+
+HEAD = '''"""The sweep of a population, made by spikesim.engine.sweep; it may be deleted at any time."""
+
+import math
+
+import numpy as np
+from numba import carray, cfunc, njit, types
+
+from spikesim.engine.native import pointer
+'''
+
+SIGNATURE = "types.int64(types.int64, types.int64, types.CPointer(types.int64), types.CPointer(types.float64))"
+
+
+def cache_folder() -> Path:
+    """Where kernels are kept: $SPIKESIM_CACHE, or the user's cache folder."""
+    root = os.environ.get("SPIKESIM_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spikesim"
+    return Path(root) / f"numba-{numba.__version__}-python-{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def arguments(cells: Cells) -> tuple[list[str], list[str], list[str]]:
+    """The names of a sweep's rows (addresses of arrays over neurons), constants, and varying coefficients.
+
+    Rows: state variables, inputs of each port, drives of driven ports, varying coefficients, injected current, fired.
+    """
+    coefficients = {f"membrane_{k}": v for k, v in cells.coefficients.items()}
+    for at, port in enumerate(cells.ports):
+        coefficients |= {f"port{at}_{k}": v for k, v in port.coefficients.items()}
+        if port.kind == CONDUCTANCE:
+            coefficients[f"port{at}_reversal"] = port.reversal
+    varying = [name for name, value in coefficients.items() if isinstance(value, np.ndarray)]
+    constants = [name for name in coefficients if name not in varying] + [f"port{at}_quantum" for at in range(len(cells.ports))]
+    rows = [f"state{row}" for row in range(len(cells.variables))] + [f"input{at}" for at in range(len(cells.ports))]
+    rows += [f"drive{at}" for at, port in enumerate(cells.ports) if port.driven]
+    return rows + varying + (["injected"] if cells.injected else []) + ["fired"], constants, varying
+
+
+def coefficient(cells: Cells, name: str) -> float | np.ndarray:
+    """The value of a coefficient that `arguments` named."""
+    owner, _, key = name.partition("_")
+    if owner == "membrane":
+        return cells.coefficients[key]
+    port = cells.ports[int(owner.removeprefix("port"))]
+    return {"quantum": port.quantum, "reversal": port.reversal}.get(key) if key in ("quantum", "reversal") else port.coefficients[key]
+
+
+def sweep_source(cells: Cells, precision: str, accumulator: str) -> str:
+    """The text of the module that holds the sweep of ``cells``."""
+    rows, constants, varying = arguments(cells)
+    types = {name: precision for name in rows} | {f"input{at}": accumulator for at in range(len(cells.ports))} | {"fired": "uint8"}
+    lines = [f"    constants = carray(constants, {max(len(constants), 1)})", f"    rows = carray(rows, {len(rows)})"]
+    lines += [f"    {name} = real(constants[{at}])" for at, name in enumerate(constants)]
+    lines += [f"    {name} = carray(pointer(rows[{at}] + first * {np.dtype(types[name]).itemsize}, np.{types[name]}), count)"
+              for at, name in enumerate(rows)]  # fmt: skip
+    steps = {"membrane_step": cells.membrane} | {f"port{at}_step": port.step for at, port in enumerate(cells.ports)}
+    return "\n".join([
+        HEAD, f"real = np.{precision}", *(_function(name, step) for name, step in steps.items()), "",  # type: ignore[arg-type]
+        f'@cfunc({SIGNATURE}, cache=True, error_model="numpy")', "def sweep(first, last, rows, constants):",
+        "    count = last - first", *lines, "    spikes = 0", "    for i in range(count):",
+        *(f"        {line}" for line in _body(cells, varying)), "    return spikes", "",
+    ])  # fmt: skip
+
+
+def _body(cells: Cells, varying: list[str]) -> list[str]:
+    """The statements for neuron i: each port in turn, then the membrane."""
+    def value(name: str) -> str:
+        return f"{name}[i]" if name in varying else name
+
+    lines = ["current = real(0)", "jump = real(0)", "conductance = real(0)", "pull = real(0)"]
+    for at, port in enumerate(cells.ports):
+        lines += [f"x = real(input{at}[i]) * port{at}_quantum{f' + drive{at}[i]' if port.driven else ''}", f"input{at}[i] = 0"]
+        states = [f"state{row}[i]" for row in port.variables]
+        given = ", ".join([*states, "x", *(value(f"port{at}_{name}") for name in port.coefficients)])
+        new = [f"new{row}" for row in port.variables]
+        lines += [f"{', '.join([*new, 'contribution'])}{'' if new else ','} = port{at}_step({given})"]
+        lines += [f"{state} = {name}" for state, name in zip(states, new, strict=True)]
+        lines += [f"{port.kind} = {port.kind} + contribution"]
+        if port.kind == CONDUCTANCE:
+            lines += [f"pull = pull + contribution * {value(f'port{at}_reversal')}"]
+    inputs = f"current, jump, conductance, pull, {'injected[i]' if cells.injected else 'real(0)'}"
+    given = ", ".join(["state0[i]", "state1[i]", inputs, *(value(f"membrane_{name}") for name in cells.coefficients)])
+    lines += [f"new0, new1, spike = membrane_step({given})", "state0[i] = new0", "state1[i] = new1"]
+    return lines + ["fired[i] = spike", "spikes += spike"]
+
+
+def _function(name: str, step: Callable) -> str:
+    """The source of a scalar step under a new name, compiled."""
+    try:
+        text = textwrap.dedent(inspect.getsource(step))
+    except (OSError, TypeError):
+        raise KindError(f"the scalar step {step!r} has no source text that can be read; define it in a file") from None
+    text, found = re.subn(r"\A(?:@\w+\s*\n)*def \w+\(", f"def {name}(", text)
+    if not found:
+        raise KindError(f"the scalar step {step!r} must be a plain function (def ...), found:\n{text}")
+    return f'\n\n@njit(error_model="numpy")\n{text}'
+
+
+def load_sweep(cells: Cells, precision: str, accumulator: str) -> int:
+    """The address of the compiled sweep of ``cells``; the sweep's module must outlive its use, so it is kept."""
+    return _module(sweep_source(cells, precision, accumulator)).sweep.address
+
+
+@cache
+def _module(text: str):
+    name = f"spikesim_sweep_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+    path = cache_folder() / f"{name}.py"
+    if not path.exists() or path.read_text() != text:
+        _write_at_once(path, text)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # numba's cache looks the module up by its name
+    spec.loader.exec_module(module)
+    return module
+
+
+def _write_at_once(path: Path, text: str) -> None:
+    """Write so that another process sees the whole file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+    os.replace(temporary, path)

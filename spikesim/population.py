@@ -1,0 +1,111 @@
+"""Populations and slices of them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import field
+from typing import Any
+
+import numpy as np
+
+from spikesim.description import Description, checked_number
+from spikesim.errors import DescriptionError, KindError, unknown_name
+from spikesim.neurons.model import Neuron
+from spikesim.stimulus import Source, SpikeTrains
+
+
+class View(Description):
+    """A slice of a population: neurons start, start + step, ... below stop."""
+
+    population: str
+    start: int
+    stop: int
+    step: int = 1
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def ids(self) -> range:
+        """The neurons' numbers in their population."""
+        return range(self.start, self.stop, self.step)
+
+    def __str__(self) -> str:
+        return f"{self.population}[{self.start}:{self.stop}{f':{self.step}' if self.step > 1 else ''}]"
+
+
+class Population(Description):
+    """Neurons (or spike sources) of one model. ``population[10:20]`` is a `View` of some of them."""
+
+    name: str
+    shape: tuple[int, ...]
+    model: Neuron | Source
+    initial: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self) -> None:
+        _identifier(self.name, "population")
+        shape = (self.shape,) if isinstance(self.shape, int | np.integer) else self.shape
+        if not isinstance(shape, Sequence) or not shape or not all(
+            isinstance(n, int | np.integer) and not isinstance(n, bool) for n in shape):  # fmt: skip
+            raise KindError(f"population {self.name!r}: expected a size or a shape of whole numbers, got {self.shape!r}")
+        if min(shape) < 1 or math.prod(shape) >= 2**31:
+            raise DescriptionError(f"population {self.name!r}: expected a size from 1 to {2**31 - 1}, got {self.shape!r}")
+        object.__setattr__(self, "shape", tuple(int(n) for n in shape))
+        if not isinstance(self.model, Neuron | Source):
+            raise KindError(f"population {self.name!r}: expected a model such as LIF(), IF() or Poisson(rate=10.0), got {self.model!r}")
+        self._check_values(self.model, f"population {self.name!r}")
+        self._check_initial()
+
+    def _check_values(self, model: Description, what: str) -> None:
+        """Arrays of per-neuron values must have one value for each neuron."""
+        for key, value in model.values().items():
+            if isinstance(value, np.ndarray) and not isinstance(model, SpikeTrains) and value.size != len(self):
+                raise DescriptionError(f"{what}: {key} has {value.size} values for {len(self)} neurons")
+            if isinstance(value, Mapping):
+                for name, receptor in value.items():
+                    self._check_values(receptor, f"{what}: receptor {name!r}")
+        if isinstance(model, SpikeTrains) and len(model.ids) and model.ids.max() >= len(self):
+            raise DescriptionError(f"{what}: SpikeTrains.ids must lie in 0..{len(self) - 1}, got {model.ids.max()}")
+
+    def _check_initial(self) -> None:
+        if not isinstance(self.initial, Mapping):
+            raise KindError(f"population {self.name!r}: initial must map variables to values, got {self.initial!r}")
+        known = self.model.variables() if isinstance(self.model, Neuron) else ()
+        checked = {}
+        for key, value in self.initial.items():
+            what = f"population {self.name!r}: initial {key}"
+            if key not in known:
+                raise unknown_name("variable", key, known, where=f"population {self.name!r}: initial")
+            checked[key] = checked_number(value, what, limits("mV" if key == "v" else None))
+            if isinstance(checked[key], np.ndarray) and checked[key].size != len(self):
+                raise DescriptionError(f"{what} has {checked[key].size} values for {len(self)} neurons")
+        object.__setattr__(self, "initial", checked)
+
+    def __len__(self) -> int:
+        return math.prod(self.shape)
+
+    def __getitem__(self, key: slice) -> View:
+        if not isinstance(key, slice):
+            raise KindError(f"population {self.name!r}: take a slice such as [0:10], got [{key!r}]")
+        start, stop, step = key.indices(len(self))
+        if step < 1 or start >= stop:
+            raise DescriptionError(f"population {self.name!r}: slice [{key.start}:{key.stop}:{key.step}] holds none of its {len(self)} neurons")
+        return View(self.name, start, stop, step)
+
+
+def overlap(source: View, target: View) -> int:
+    """The number of neurons that lie in both views."""
+    if source.population != target.population:
+        return 0
+    if source.step == target.step == 1:
+        return max(0, min(source.stop, target.stop) - max(source.start, target.start))
+    return len(np.intersect1d(np.asarray(source.ids), np.asarray(target.ids)))
+
+
+def limits(unit: str | None, *, at_least: float = -math.inf, above: float = -math.inf) -> dict[str, Any]:
+    """The bounds of a per-neuron or per-synapse number, for `checked_number`."""
+    return {"unit": unit, "above": above, "at_least": at_least, "at_most": math.inf, "varies": True, "infinite": False}
+
+
+def _identifier(name: Any, kind: str) -> None:
+    if not isinstance(name, str) or not name or any(sign in name for sign in "/[]") or name != name.strip(" ."):
+        raise KindError(f"{kind}: a name is a text without / [ ], and without spaces and dots at its ends, got {name!r}")

@@ -1,0 +1,228 @@
+"""The program: a network as flat arrays, what every engine executes.
+
+`spikesim.compiler` makes it. Time is counted in steps; a spike found in step n (from n dt to (n + 1) dt) with a delay
+of d steps is summed into its targets' input at the end of step n + d. Input is summed in integers, in multiples of the
+quantum of each receptor.
+
+| array                     | shape               | dtype            | meaning |
+|---------------------------|---------------------|------------------|---------|
+| Cells.initial             | (variables, size)   | float64          | state at time 0 |
+| Cells.coefficients[name]  | () or (size,)       | float            | membrane coefficient |
+| Port.coefficients[name]   | () or (size,)       | float            | receptor coefficient |
+| Layout.bounds             | (parts + 1, cells)  | int64            | neurons of each part |
+| Layout.slots              | (parts, cells, ports) | int64          | first input slot, -1 for none |
+| Table.*                   |                     |                  | see `spikesim.connectivity.tables` |
+| DenseBlock.weights        | (sources, targets)  | int16 or int32   | in quanta |
+| ConvBlock.weights         | (channels in, *kernel (3), channels out / groups) | int16 or int32 | in quanta |
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from spikesim.connectivity.tables import BLOCK, Table
+
+MEMBRANE, POISSON, TRAIN = range(3)  # what makes a population's spikes
+
+
+@dataclass(frozen=True)
+class Port:
+    """One receptor of a population, ready to run."""
+
+    name: str
+    kind: str  # JUMP, CURRENT or CONDUCTANCE
+    step: Callable
+    coefficients: dict[str, Any]
+    reversal: Any  # mV, of conductances
+    variables: tuple[int, ...]  # its rows in the population's state
+    quantum: float  # a weight of 1 in the tables
+    wide: bool  # weights need int32
+    driven: bool  # Poisson drive is added to its input
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One population, ready to run."""
+
+    name: str
+    index: int
+    size: int
+    start: int  # number of its first neuron among all neurons
+    stage: int
+    kind: int  # MEMBRANE, POISSON or TRAIN
+    variables: tuple[str, ...] = ()
+    initial: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    membrane: Callable | None = None
+    coefficients: dict[str, Any] = field(default_factory=dict)
+    ports: tuple[Port, ...] = ()
+    injected: bool = False  # a stimulus injects current
+    limits: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))  # POISSON: fires if a word is below
+    stream: np.uint64 = np.uint64(0)
+    train_steps: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))  # TRAIN: ascending
+    train_ids: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How neurons and input slots are divided into parts, one for each thread.
+
+    Slots are ordered by part, then port, then population, so that what a source reaches lies close together.
+    """
+
+    bounds: np.ndarray
+    slots: np.ndarray
+    total: int
+
+    @property
+    def parts(self) -> int:
+        return len(self.bounds) - 1
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Where a structured projection leads: neurons start + step * k of two populations, and the port."""
+
+    name: str
+    source: int
+    source_start: int
+    source_step: int
+    target: int
+    target_start: int
+    target_step: int
+    port: int
+    delay: int  # steps
+
+
+@dataclass(frozen=True)
+class DenseBlock:
+    """A full matrix, one row for each source."""
+
+    ends: Ends
+    weights: np.ndarray
+
+
+@dataclass(frozen=True)
+class ConvBlock:
+    """A convolution over three space dimensions (unused ones have size 1)."""
+
+    ends: Ends
+    weights: np.ndarray
+    source_shape: tuple[int, ...]  # (channels, depth, height, width)
+    target_shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+
+
+@dataclass(frozen=True)
+class Held:
+    """A current that changes at given steps and is held in between."""
+
+    cells: int
+    ids: range
+    steps: np.ndarray  # int64 (changes,), ascending
+    values: np.ndarray  # float64 (changes, 1 or len(ids)), pA
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A current drawn anew for each neuron every ``interval`` steps."""
+
+    cells: int
+    ids: range
+    mean: float
+    sd: float
+    interval: int
+    stream: np.uint64
+
+
+@dataclass(frozen=True)
+class Drive:
+    """Poisson spikes of one weight: their number is how many of a row's limits a random word reaches."""
+
+    cells: int
+    ids: range
+    port: int
+    weight: float
+    limits: np.ndarray  # uint64 (1 or len(ids), counts)
+    stream: np.uint64
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A state variable to be sampled."""
+
+    cells: int
+    variable: int
+    ids: np.ndarray  # int64, ascending
+    interval: int
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """What storing the weights of one port in integers has cost."""
+
+    port: str
+    quantum: float
+    bits: int
+    largest_error: float  # relative, over all nonzero weights that are known beforehand
+
+
+@dataclass(frozen=True)
+class Program:
+    """Everything an engine needs to run a network."""
+
+    dt: float
+    seed: int
+    cells: tuple[Cells, ...]
+    layout: Layout
+    tables: tuple[Table, ...]
+    dense: tuple[DenseBlock, ...]
+    conv: tuple[ConvBlock, ...]
+    held: tuple[Held, ...]
+    noise: tuple[Noise, ...]
+    drives: tuple[Drive, ...]
+    samplers: tuple[Sampler, ...]
+    spike_cells: tuple[bool, ...]  # whose spikes are recorded
+    count_cells: tuple[bool, ...]  # whose spikes are counted
+    accumulator: type  # int32, or int64 where all spikes together could overflow it
+    stages: int
+    longest_delay: int  # steps
+    rounding: tuple[Rounding, ...]
+
+    @property
+    def neurons(self) -> int:
+        return sum(cells.size for cells in self.cells)
+
+    @property
+    def synapses(self) -> int:
+        """Stored weights, shared ones counted once."""
+        return sum(len(t.targets) for t in self.tables) + sum(b.weights.size for b in self.dense + self.conv)
+
+    def cells_named(self, name: str) -> Cells:
+        return next(cells for cells in self.cells if cells.name == name)
+
+
+def make_layout(sizes: list[int], ports: list[int], parts: int) -> Layout:
+    """Divide populations of ``sizes`` neurons with so many ``ports`` each into ``parts``.
+
+    A port's slots of one part do not straddle two blocks unless they fill more than one.
+    """
+    shares = np.arange(parts + 1)[:, None]
+    bounds = np.asarray(sizes, np.int64)[None, :] * shares // parts
+    slots = np.full((parts, len(sizes), max(ports, default=0)), -1, np.int64)
+    total = 0
+    for part in range(parts):
+        total = -(-total // BLOCK) * BLOCK
+        for port in range(slots.shape[2]):
+            members = [p for p in range(len(sizes)) if port < ports[p]]
+            width = int(sum(bounds[part + 1, p] - bounds[part, p] for p in members))
+            if total % BLOCK + width > BLOCK:
+                total = -(-total // BLOCK) * BLOCK
+            for p in members:
+                slots[part, p, port] = total
+                total += int(bounds[part + 1, p] - bounds[part, p])
+    return Layout(bounds, slots, total)

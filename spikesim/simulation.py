@@ -1,0 +1,218 @@
+"""The simulation: a network on an engine, run, stopped, saved, resumed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikesim.compiler import compile_network
+from spikesim.compiler.grid import on_grid
+from spikesim.description import checked_number
+from spikesim.engine import ENGINES, engine_class
+from spikesim.engine.state import State, initial_state
+from spikesim.errors import DescriptionError, FileFormatError, KindError, SpikesimError, UnsupportedError, unknown_name
+from spikesim.interrupt import Interrupt
+from spikesim.network import Network
+from spikesim.progress import Progress
+from spikesim.random import LARGEST_STEP
+from spikesim.recorder import Recorder
+from spikesim.recording import Recording
+
+CHUNK_SECONDS = 0.1  # how long one call into an engine should take: the delay of Ctrl-C and of the progress bar
+NEURONS_PER_THREAD = 5_000  # below this, threads wait for each other longer than they work
+DURATION = {"unit": "ms", "above": -np.inf, "at_least": 0.0, "at_most": np.inf, "varies": False, "infinite": False}
+
+
+class Simulation:
+    """A compiled network and its state.
+
+    network: the description, as it is now (later changes to it have no effect). dt: time step in ms. seed: 0 to
+    2**64 - 1; the same seed gives the same spikes. engine: "cpu" or "reference". threads: for the cpu engine, by
+    default as many as pay; the spikes do not depend on it. precision: "float64", or "float32" for speed.
+    """
+
+    def __init__(self, network: Network, *, dt: float, seed: int = 0, engine: str = "cpu", threads: int | None = None,
+                 precision: str = "float64", progress: bool = True) -> None:  # fmt: skip
+        if not isinstance(network, Network):
+            raise KindError(f"Simulation: expected a Network, got {network!r}")
+        if engine not in ENGINES:
+            raise unknown_name("engine", engine, ENGINES, where="Simulation")
+        kind = engine_class(engine)
+        if precision not in kind.precisions:
+            raise UnsupportedError(f"Simulation: engine {engine!r} computes in {' or '.join(kind.precisions)}, not in {precision!r}")
+        self.network = network.copy()
+        self.engine_name, self.precision, self.seed = engine, precision, seed
+        self.threads = _threads(threads, network, kind.most_parts, engine)
+        with Progress.of_building(network, shown=progress) as bar:
+            self.program = compile_network(self.network, dt=dt, seed=seed, parts=self.threads, tick=bar.tick)
+            self.engine = kind(self.program, precision=precision)
+        self.recording: Recording | None = None  # of the last run, also after an interruption
+
+    @property
+    def time(self) -> float:
+        """Model time in ms."""
+        return self.engine.step * self.program.dt
+
+    def run(self, duration: float, *, progress: bool = True, to: str | Path | None = None) -> Recording:
+        """Run on for ``duration`` ms and return what was recorded meanwhile.
+
+        progress: show a bar, on a terminal. to: write the recording to this HDF5 file as it comes, for runs whose spikes
+        do not fit into memory. Ctrl-C stops between two steps; `recording` then holds what there is, and the simulation
+        can run on.
+        """
+        duration = checked_number(duration, "run: duration", DURATION)
+        steps = int(on_grid(duration, self.program.dt, "run: duration"))
+        if self.engine.step + steps > LARGEST_STEP:
+            raise DescriptionError(f"run: {duration:g} ms would pass step {LARGEST_STEP}, where the random numbers end; use a longer dt")
+        if to is None:
+            return self._run(steps, progress, Recorder(self.network, self.program, self.engine.step))
+        from spikesim.recording_file import RecordingFile
+
+        with RecordingFile(to, start=self.time, dt=self.program.dt) as file:
+            recorder = Recorder(self.network, self.program, self.engine.step, sink=file.append)
+            file.declare(recorder)
+            try:
+                recording = self._run(steps, progress, recorder)
+            finally:
+                file.finish(recorder.finish())
+        self.recording = recording = Recording.load(to)
+        return recording
+
+    def _run(self, steps: int, progress: bool, recorder: Recorder) -> Recording:
+        chunk, end = 10, self.engine.step + steps
+        with Interrupt() as interrupt, Progress.of_running(steps, self.program.dt, shown=progress) as bar:
+            while self.engine.step < end and not interrupt.wanted:
+                count = min(chunk, end - self.engine.step, self.engine.largest_chunk)
+                started = time.perf_counter()
+                segment = self.engine.advance(count)
+                recorder.append(segment)
+                bar.tick(count, int(segment.population_counts.sum()))
+                pace = CHUNK_SECONDS / max(time.perf_counter() - started, 1e-6)
+                chunk = max(1, min(int(count * pace), 10 * count))
+            self.recording = recorder.finish()
+        return self.recording
+
+    def reset(self) -> None:
+        """Return to time 0, without building anything anew."""
+        self.engine.restore(initial_state(self.program))
+
+    def trials(self, duration: float, *, currents: Mapping[str, Any], progress: bool = True) -> list[Recording]:
+        """Run ``duration`` ms from time 0 once for each row of ``currents``, side by side on all cores.
+
+        currents: for each population name an array (trials, size) in pA, in place of the amplitude of the population's
+        `DirectCurrent`. All trials see the same random numbers. The simulation's own state is left as it is.
+        """
+        steps = int(on_grid(checked_number(duration, "trials: duration", DURATION), self.program.dt, "trials: duration"))
+        rows = {self._held(name): self._rows(name, values) for name, values in currents.items()}
+        number = {len(values) for values in rows.values()}
+        if len(number) != 1:
+            raise DescriptionError(f"trials: expected currents with the same number of rows, got {sorted(number) or 'none'}")
+        program = self.program
+        if program.layout.parts > 1:
+            program = compile_network(self.network, dt=program.dt, seed=self.seed)
+        workers = min(number.copy().pop(), os.cpu_count() or 1) if self.engine_name == "cpu" else 1
+        results: list[Recording | None] = [None] * number.pop()
+        with Interrupt() as interrupt, Progress.of_trials(len(results), shown=progress) as bar:
+
+            def work(worker: int) -> None:
+                engine = engine_class(self.engine_name)(program, precision=self.precision)
+                for trial in range(worker, len(results), workers):
+                    if interrupt.wanted:
+                        return
+                    results[trial] = self._trial(engine, steps, {index: values[trial] for index, values in rows.items()})
+                    bar.tick(1)
+
+            with ThreadPoolExecutor(workers) as pool:
+                for done in [pool.submit(work, worker) for worker in range(workers)]:
+                    done.result()
+        return [recording for recording in results if recording is not None]
+
+    def _trial(self, engine: Any, steps: int, held: Mapping[int, np.ndarray]) -> Recording:
+        for index, values in held.items():
+            engine.hold(index, values[None, :])
+        engine.restore(initial_state(engine.program))
+        recorder = Recorder(self.network, engine.program, 0)
+        while engine.step < steps:
+            recorder.append(engine.advance(min(steps - engine.step, engine.largest_chunk)))
+        return recorder.finish()
+
+    def _held(self, name: str) -> int:
+        """Which of the held currents is the one direct current on the whole of a population."""
+        if name not in self.network.populations:
+            raise unknown_name("population", name, self.network.populations, where="trials: currents")
+        cells = self.program.cells_named(name)
+        found = [at for at, held in enumerate(self.program.held)
+                 if held.cells == cells.index and held.values.shape == (1, cells.size)]  # fmt: skip
+        if len(found) != 1:
+            raise DescriptionError(f"trials: population {name!r} needs one DirectCurrent with an amplitude for each of its "
+                                   f"{cells.size} neurons, found {len(found)}; add net.stimulate({name}, DirectCurrent(np.zeros({cells.size})))")  # fmt: skip
+        return found[0]
+
+    def _rows(self, name: str, values: Any) -> np.ndarray:
+        size = self.program.cells_named(name).size
+        array = np.asarray(checked_number(values, f"trials: currents[{name!r}]", DURATION | {"unit": "pA", "at_least": -np.inf, "varies": True}))
+        if array.ndim < 2 or array[0].size != size:
+            raise DescriptionError(f"trials: currents[{name!r}]: expected shape (trials, {size}), got {array.shape}")
+        return array.reshape(len(array), size)
+
+    def save(self, path: str | Path) -> None:
+        """Write network, settings and state (spikes in flight included) to an HDF5 file."""
+        from spikesim.storage import save
+
+        state = self.engine.snapshot()
+        save(path, "simulation", {
+            "network": self.network.data(), "dt": self.program.dt, "seed": self.seed, "engine": self.engine_name,
+            "threads": self.threads, "precision": self.precision, "state": vars(state),
+        })  # fmt: skip
+
+    @classmethod
+    def load(cls, path: str | Path, *, engine: str | None = None, threads: int | None = None) -> Simulation:
+        """Read a simulation and go on where it was; it may go on with another engine or number of threads."""
+        from spikesim.storage import load
+
+        data = load(path, "simulation")
+        try:
+            network = Network.from_data(data["network"], str(path))
+            made = cls(network, dt=data["dt"], seed=data["seed"], engine=engine or data["engine"],
+                       threads=threads or (data["threads"] if engine is None else None), precision=data["precision"])  # fmt: skip
+            made.engine.restore(_checked_state(State(**data["state"]), made.program))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, SpikesimError) and not isinstance(error, DescriptionError):
+                raise
+            raise FileFormatError(f"{path}: does not hold a valid simulation: {error}") from error
+        return made
+
+
+def _threads(threads: int | None, network: Network, most: int, engine: str) -> int:
+    if threads is None:
+        neurons = sum(len(p) for p in network.populations.values())
+        return max(1, min(len(os.sched_getaffinity(0)), neurons // NEURONS_PER_THREAD, most))
+    if isinstance(threads, bool) or not isinstance(threads, int | np.integer):
+        raise KindError(f"Simulation: threads must be a whole number, got {threads!r}")
+    if threads < 1:
+        raise DescriptionError(f"Simulation: expected at least 1 thread, got {threads}")
+    if threads > most:
+        raise UnsupportedError(f"Simulation: engine {engine!r} runs {most} thread{'s' if most > 1 else ''} at most, got {threads}")
+    return int(threads)
+
+
+def _checked_state(state: State, program: Any) -> State:
+    """``state`` if it fits ``program``, else a ValueError."""
+    shapes: Sequence = [cells.initial.shape for cells in program.cells]
+    if [values.shape for values in state.values] != shapes or not all(values.dtype == np.float64 for values in state.values):
+        raise ValueError("the state does not have the network's shape")
+    steps, neurons = state.flight_steps, state.flight_neurons
+    if not (steps.dtype == neurons.dtype == np.int64 and steps.shape == neurons.shape and steps.ndim == 1):
+        raise ValueError("the spikes in flight are not two vectors of one length")
+    recent = (steps >= state.step - program.longest_delay) & (steps < state.step)
+    if not isinstance(state.step, int) or state.step < 0 or not recent.all() or not ((neurons >= 0) & (neurons < program.neurons)).all():
+        raise ValueError("the spikes in flight are not those of the last steps")
+    if (np.diff(steps) < 0).any() or len(np.unique(steps * program.neurons + neurons)) != len(steps):
+        raise ValueError("the spikes in flight are not in order, or occur twice")
+    return state

@@ -1,0 +1,126 @@
+"""What comes from outside: populations that only send spikes, and stimuli given to neurons.
+
+Sources are used like a neuron model, ``net.population("input", 100, sim.Poisson(rate=10.0))``; stimuli are
+added to a population, ``net.stimulate(exc, sim.PoissonDrive(rate=800.0, weight=87.8, receptor="exc"))``.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from spikesim.description import Description, frozen_array, real
+from spikesim.errors import DescriptionError, KindError
+
+
+class Source(Description):
+    """Base of the models of populations that only send spikes."""
+
+
+class Poisson(Source):
+    """Independent Poisson processes: in every step a neuron fires with probability rate x dt.
+
+    Parameters: rate (Hz), a number, an array or a distribution; rate x dt must not exceed 1.
+    """
+
+    rate: Any = real(unit="Hz", at_least=0.0, varies=True)
+
+
+class SpikeTrains(Source):
+    """Given spikes: neuron ``ids[k]`` fires at ``times[k]``.
+
+    times: float64 (n,), ms, multiples of the time step, the earliest one step; ids: int64 (n,), in any order.
+    A neuron fires at most once in a step.
+    """
+
+    times: Any
+    ids: Any
+
+    def check(self) -> None:
+        times = frozen_array(self.times, "SpikeTrains.times")
+        ids = frozen_array(self.ids, "SpikeTrains.ids", dtype=np.int64)
+        if times.ndim != 1 or times.shape != ids.shape:
+            raise DescriptionError(f"SpikeTrains: expected one id for each time, got shapes {times.shape} and {ids.shape}")
+        if not np.isfinite(times).all() or (times <= 0.0).any():
+            raise DescriptionError("SpikeTrains.times: expected finite times after 0 ms, "
+                                   f"got {times[~(np.isfinite(times) & (times > 0.0))][0]:g}")  # fmt: skip
+        if (ids < 0).any():
+            raise DescriptionError(f"SpikeTrains.ids: expected 0 or more, got {ids.min()}")
+        order = np.lexsort((ids, times))
+        for name, array in (("times", times[order]), ("ids", ids[order])):
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+
+
+class Stimulus(Description):
+    """Base of the stimuli given to the neurons of a population."""
+
+
+class PoissonDrive(Stimulus):
+    """Each neuron receives its own Poisson process of spikes of the given weight.
+
+    Parameters: rate (Hz), of the sum of all sources; weight (in the receptor's unit); receptor (name).
+    The number of spikes in a step is Poisson distributed with mean rate x dt (tail beyond 2**-32 cut).
+    """
+
+    rate: Any = real(unit="Hz", at_least=0.0, varies=True)
+    weight: float = real()
+    receptor: str
+
+    def check(self) -> None:
+        if not isinstance(self.receptor, str):
+            raise KindError(f"PoissonDrive.receptor: expected a name, got {self.receptor!r}")
+
+
+class DirectCurrent(Stimulus):
+    """A constant current. Parameters: amplitude (pA), a number, an array or a distribution."""
+
+    amplitude: Any = real(unit="pA", varies=True)
+
+
+class StepCurrent(Stimulus):
+    """A current that takes ``amplitudes[k]`` (pA) from ``times[k]`` (ms) on, and 0 before the first.
+
+    times: (n,), ascending, multiples of the time step; amplitudes: (n,), or (n, size) for one value a neuron.
+    """
+
+    times: Any
+    amplitudes: Any
+
+    def check(self) -> None:
+        times = frozen_array(self.times, "StepCurrent.times")
+        amplitudes = frozen_array(self.amplitudes, "StepCurrent.amplitudes")
+        if times.ndim != 1 or amplitudes.ndim not in (1, 2) or len(times) != len(amplitudes) or len(times) == 0:
+            raise DescriptionError(f"StepCurrent: expected one amplitude for each time, got shapes {times.shape} and {amplitudes.shape}")
+        if not (np.isfinite(times).all() and np.isfinite(amplitudes).all()):
+            raise DescriptionError("StepCurrent: times and amplitudes must be finite")
+        if times[0] < 0.0 or (np.diff(times) <= 0.0).any():
+            raise DescriptionError("StepCurrent.times: expected ascending times from 0 ms on")
+        object.__setattr__(self, "times", times)
+        object.__setattr__(self, "amplitudes", amplitudes)
+
+
+class SampledCurrent(Stimulus):
+    """A current given by samples (pA), each held for ``interval`` ms from 0 on, and 0 after the last.
+
+    samples: (n,) for all neurons alike, or (n, size) for one column a neuron.
+    """
+
+    samples: Any
+    interval: float = real(unit="ms", above=0.0)
+
+    def check(self) -> None:
+        samples = frozen_array(self.samples, "SampledCurrent.samples")
+        if samples.ndim not in (1, 2) or len(samples) == 0 or not np.isfinite(samples).all():
+            raise DescriptionError(f"SampledCurrent.samples: expected finite numbers of shape (n,) or (n, size), got shape {samples.shape}")
+        object.__setattr__(self, "samples", samples)
+
+
+class NoiseCurrent(Stimulus):
+    """Gaussian white noise: each neuron draws a new value every ``interval`` ms.
+
+    Parameters: sd (pA), interval (ms), mean (pA).
+    """
+
+    sd: float = real(unit="pA", at_least=0.0)
+    interval: float = real(unit="ms", above=0.0)
+    mean: float = real(0.0, unit="pA")
