@@ -45,9 +45,8 @@ def _digits(picture: Path, seed: int) -> None:
 
 
 def _table(snn: ConvertedNetwork, results: dict[int, SpikingResult], data: Split, ann: float) -> Table:
-    table = Table(title=f"{len(data.test_labels)} held-out digits")
-    columns = ("network", "steps", "accuracy", "spikes / image", "synaptic operations / image", "multiply-accumulates / image", "ms / image")
-    for name in columns:
+    table = Table(title=f"{len(data.test_labels)} held-out digits; costs of one image")
+    for name in ("network", "steps", "accuracy", "spikes", "synaptic operations", "multiply-accumulates", "ms"):
         table.add_column(name, justify="left" if name == "network" else "right")
     table.add_row("ANN (torch)", "", f"{100 * ann:.1f} %", "", "", f"{snn.report.macs:,}", "")
     for steps, result in results.items():

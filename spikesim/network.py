@@ -187,6 +187,8 @@ class Network:
         name = part.name if isinstance(part, Population) else part.population
         if name not in self.populations or (isinstance(part, Population) and self.populations[name] is not part):
             raise unknown_name("population", name, self.populations, where="network (a population of another network?)")
+        if isinstance(part, View) and part.stop > len(self.populations[name]):
+            raise DescriptionError(f"network: {part} reaches beyond the {len(self.populations[name])} neurons of {name!r}")
         return View(name, 0, len(part)) if isinstance(part, Population) else part
 
     def shape(self, view: View) -> tuple[int, ...]:
@@ -268,7 +270,7 @@ class Network:
                 network.stimulate(s.target, s.stimulus)
             for p in data["probes"]:
                 network.record(p.view, p.variable, every=p.every)
-        except (SpikesimError, AttributeError, TypeError, KeyError) as error:
+        except (SpikesimError, AttributeError, TypeError, KeyError, ValueError) as error:
             raise FileFormatError(f"{origin}: does not hold a valid network: {error}") from error
         return network
 
@@ -276,7 +278,9 @@ class Network:
 def _check_structured(rule: Rule, weight: Any, delay: Any, what: str) -> None:
     """Rules that bring their own weights are scaled by one number; structured ones have one delay."""
     if isinstance(rule, Structured | Matrix) and not isinstance(weight, float):
-        raise DescriptionError(f"{what}: {type(rule).__name__} holds the weights, `weight` only scales them: expected one number, got {weight!r}")
+        raise DescriptionError(
+            f"{what}: {type(rule).__name__} holds the weights and `weight` scales them: expected one number, got {weight!r}"
+        )
     if isinstance(rule, Structured) and not isinstance(delay, float):
         raise DescriptionError(f"{what}: {type(rule).__name__} has one delay for all synapses: expected one number, got {delay!r}")
 

@@ -51,7 +51,8 @@ def accuracy_over_steps(snn: np.ndarray, ann: float, *, title: str) -> Figure:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     axes.axhline(100 * ann, color=COLOURS[1], ls="--", label=f"ANN {100 * ann:.1f} %")
-    axes.plot(np.arange(1, len(snn) + 1), 100 * snn, color=COLOURS[0], marker=".", label=f"SNN {100 * snn[-1]:.1f} % after {len(snn)} steps")
+    label = f"SNN {100 * snn[-1]:.1f} % after {len(snn)} steps"
+    axes.plot(np.arange(1, len(snn) + 1), 100 * snn, color=COLOURS[0], marker=".", label=label)
     axes.set(xlabel="steps", ylabel="accuracy (%)", ylim=(0, 101), title=title)
     axes.legend(loc="lower right")
     return figure

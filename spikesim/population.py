@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spikesim.description import Description, checked_number
+from spikesim.description import Description, checked_number, whole
 from spikesim.errors import DescriptionError, KindError, unknown_name
 from spikesim.neurons.model import Neuron
 from spikesim.stimulus import Source, SpikeTrains
@@ -17,9 +17,13 @@ class View(Description):
     """A slice of a population: neurons start, start + step, ... below stop."""
 
     population: str
-    start: int
-    stop: int
-    step: int = 1
+    start: int = whole()
+    stop: int = whole(at_least=1)
+    step: int = whole(1, at_least=1)
+
+    def check(self) -> None:
+        if self.start >= self.stop or self.stop >= 2**31:
+            raise DescriptionError(f"view of {self.population!r}: neurons {self.start} to {self.stop} are none, or too many")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -88,7 +92,8 @@ class Population(Description):
             raise KindError(f"population {self.name!r}: take a slice such as [0:10], got [{key!r}]")
         start, stop, step = key.indices(len(self))
         if step < 1 or start >= stop:
-            raise DescriptionError(f"population {self.name!r}: slice [{key.start}:{key.stop}:{key.step}] holds none of its {len(self)} neurons")
+            asked = f"[{key.start}:{key.stop}:{key.step}]"
+            raise DescriptionError(f"population {self.name!r}: slice {asked} holds none of its {len(self)} neurons")
         return View(self.name, start, stop, step)
 
 

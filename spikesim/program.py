@@ -59,7 +59,7 @@ class Cells:
     ports: tuple[Port, ...] = ()
     injected: bool = False  # a stimulus injects current
     limits: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))  # POISSON: fires if a word is below
-    stream: np.uint64 = np.uint64(0)
+    stream: int = 0
     train_steps: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))  # TRAIN: ascending
     train_ids: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 

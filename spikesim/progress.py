@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from spikesim.network import Network
-from spikesim.population import overlap
+from spikesim.summary import expected_synapses
 
 BUILDING_SHOWN_FROM = 20_000_000  # synapses; fewer are drawn before a bar could be read
 
@@ -28,7 +28,7 @@ class Progress:
 
     @classmethod
     def of_building(cls, network: Network, *, shown: bool) -> Progress:
-        expected = sum(p.rule.expected_count(len(p.source), len(p.target), overlap(p.source, p.target)) for p in network.projections.values())
+        expected = sum(expected_synapses(network).values())
         return cls("building", int(2 * expected), lambda done, spikes, seconds: f"{done / 2e6:.1f} M synapses",
                    shown=shown and expected >= BUILDING_SHOWN_FROM)  # fmt: skip
 

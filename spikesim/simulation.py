@@ -27,6 +27,7 @@ from spikesim.recording import Recording
 CHUNK_SECONDS = 0.1  # how long one call into an engine should take: the delay of Ctrl-C and of the progress bar
 NEURONS_PER_THREAD = 5_000  # below this, threads wait for each other longer than they work
 DURATION = {"unit": "ms", "above": -np.inf, "at_least": 0.0, "at_most": np.inf, "varies": False, "infinite": False}
+CURRENT = DURATION | {"unit": "pA", "at_least": -np.inf, "varies": True}
 
 
 class Simulation:
@@ -150,13 +151,13 @@ class Simulation:
         found = [at for at, held in enumerate(self.program.held)
                  if held.cells == cells.index and held.values.shape == (1, cells.size)]  # fmt: skip
         if len(found) != 1:
-            raise DescriptionError(f"trials: population {name!r} needs one DirectCurrent with an amplitude for each of its "
-                                   f"{cells.size} neurons, found {len(found)}; add net.stimulate({name}, DirectCurrent(np.zeros({cells.size})))")  # fmt: skip
+            raise DescriptionError(f"trials: population {name!r} needs one DirectCurrent with an amplitude for each of its neurons, found "
+                                   f"{len(found)}; add net.stimulate(..., DirectCurrent(np.zeros({cells.size})))")  # fmt: skip
         return found[0]
 
     def _rows(self, name: str, values: Any) -> np.ndarray:
         size = self.program.cells_named(name).size
-        array = np.asarray(checked_number(values, f"trials: currents[{name!r}]", DURATION | {"unit": "pA", "at_least": -np.inf, "varies": True}))
+        array = np.asarray(checked_number(values, f"trials: currents[{name!r}]", CURRENT))
         if array.ndim < 2 or array[0].size != size:
             raise DescriptionError(f"trials: currents[{name!r}]: expected shape (trials, {size}), got {array.shape}")
         return array.reshape(len(array), size)

@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 
+from spikesim.connectivity.structured import Structured
 from spikesim.description import Distribution
 from spikesim.memory import readable
 from spikesim.network import Network
+from spikesim.neurons.model import Neuron
 from spikesim.population import overlap
 
 SYNAPSE_BYTES = 4.0  # 16-bit target and weight
@@ -17,13 +19,15 @@ NEURON_BYTES = 64.0
 
 def expected_synapses(network: Network) -> dict[str, float]:
     """For each projection the expected number of synapses."""
-    return {name: p.rule.expected_count(len(p.source), len(p.target), overlap(p.source, p.target)) for name, p in network.projections.items()}
+    return {name: p.rule.expected_count(len(p.source), len(p.target), overlap(p.source, p.target))
+            for name, p in network.projections.items()}  # fmt: skip
 
 
 def stored_weights(network: Network) -> dict[str, float]:
     """For each projection the number of weights that are stored; structured rules share or pack them."""
     expected = expected_synapses(network)
-    return {name: float(p.rule.stored_count()) if hasattr(p.rule, "stored_count") else expected[name] for name, p in network.projections.items()}
+    return {name: float(p.rule.stored_count()) if isinstance(p.rule, Structured) else expected[name]
+            for name, p in network.projections.items()}  # fmt: skip
 
 
 def memory_needed(network: Network, dt: float | None = None) -> dict[str, float]:
@@ -31,7 +35,8 @@ def memory_needed(network: Network, dt: float | None = None) -> dict[str, float]
 
     Every delay that may occur costs an entry for each source; without ``dt`` they count as one.
     """
-    needed = {"neurons": sum(len(p) * (NEURON_BYTES + 8.0 * len(getattr(p.model, "variables", tuple)())) for p in network.populations.values())}
+    variables = {name: len(p.model.variables()) if isinstance(p.model, Neuron) else 0 for name, p in network.populations.items()}
+    needed = {"neurons": sum(len(p) * (NEURON_BYTES + 8.0 * variables[name]) for name, p in network.populations.items())}
     for name, weights in stored_weights(network).items():
         p = network.projections[name]
         sources = len(network.populations[p.source.population])

@@ -128,13 +128,6 @@ def _descriptions(value):
         yield from _descriptions(child)
 
 
-def test_arrays_apart(tmp_path):
-    arrays = {"v": np.arange(3.0), "a/b": np.zeros((0, 2), np.uint8)}
-    storage.save(tmp_path / "a.h5", "simulation", {"step": 3}, arrays=arrays)
-    assert storage.load(tmp_path / "a.h5", "simulation") == {"step": 3}
-    assert alike(storage.load_arrays(tmp_path / "a.h5", "simulation"), arrays)
-
-
 def test_saving_is_all_or_nothing(tmp_path):
     path = tmp_path / "a.h5"
     storage.save(path, "value", 1)
@@ -338,16 +331,10 @@ def test_hostile_files_are_refused(tmp_path, monkeypatch, spoil, message):
         storage.load("a.h5", "value")
 
 
-def test_arrays_that_are_none_are_refused(tmp_path):
-    storage.save(tmp_path / "a.h5", "value", 1, arrays={"a": 1.0})
-    with pytest.raises(FileFormatError, match="expected named arrays"):
-        storage.load_arrays(tmp_path / "a.h5", "value")
-
-
 def test_paths_without_a_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.h5: there is no such file"):
         storage.load(tmp_path / "none.h5", "value")
-    with pytest.raises(FileFormatError, match=r"unreadable .*too long"):
+    with pytest.raises(FileNotFoundError, match="there is no such file"):
         storage.load(tmp_path / ("a" * 300), "value")
     with pytest.raises(FileFormatError, match="expected a file, found a directory"):
         storage.load(tmp_path, "value")

@@ -88,7 +88,7 @@ def _poisson(population: Population, place: dict[str, Any], dt: float, seed: int
         raise DescriptionError(f"population {population.name!r}: a rate of {chance.max() * 1e3 / dt:g} Hz is more than one spike "
                                f"in each step of {dt:g} ms; lower it or use a shorter dt")  # fmt: skip
     limits = np.rint(chance * 2.0**32).astype(np.uint64)
-    return Cells(**place, kind=POISSON, limits=limits, stream=stream(SOURCE, place["index"]))
+    return Cells(**place, kind=POISSON, limits=limits, stream=int(stream(SOURCE, place["index"])))
 
 
 def _trains(population: Population, place: dict[str, Any], dt: float) -> Cells:

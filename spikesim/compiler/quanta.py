@@ -52,8 +52,9 @@ def choose(weights: list[np.ndarray | Distribution]) -> Quantum:
     for bits in (16, 32):
         quantum = 2.0 ** math.ceil(math.log2(largest / LARGEST[bits]))
         worst = 0.5 * quantum / least if least > 0.0 else math.inf
-        if worst <= TOLERATED or bits == 32 or np.array_equal(values / quantum, np.rint(values / quantum)) and not spans:
-            return Quantum(quantum, bits, _error(values, quantum) if not spans else min(worst, 1.0))
+        error = min(worst, 1.0) if spans else _error(values, quantum)
+        if bits == 32 or error <= TOLERATED:
+            return Quantum(quantum, bits, error)
     raise AssertionError("32 bits always return")
 
 

@@ -64,6 +64,7 @@ def _pick(request, row, k, count):
 
 @njit(cache=True, nogil=True)
 def one_to_one(request, cursor, chunk):
+    """Target i with source i."""
     at = 0
     while cursor[0] < request.last and at < len(chunk.sources):
         at = _put(chunk, at, cursor[0], cursor[0], cursor[0])
@@ -73,6 +74,7 @@ def one_to_one(request, cursor, chunk):
 
 @njit(cache=True, nogil=True)
 def all_to_all(request, cursor, chunk):
+    """Each target with all sources."""
     at = 0
     while cursor[0] < request.last and at + request.sources <= len(chunk.sources):
         target = cursor[0]
@@ -123,6 +125,7 @@ def _choose(request, row, available, marks, out):
 
 @njit(cache=True, nogil=True)
 def fixed_indegree(request, cursor, chunk):
+    """Each target draws its sources."""
     at = 0
     marks = np.zeros(1 if request.multapses else request.sources, np.bool_)
     picks = np.empty(request.number, np.int64)
@@ -157,6 +160,7 @@ def fixed_outdegree(request, cursor, chunk):
 
 @njit(cache=True, nogil=True)
 def fixed_total_number(request, cursor, chunk):
+    """Every synapse draws its source and its target."""
     at = 0
     while cursor[0] < request.number and at < len(chunk.sources):
         attempt = np.uint64(0)
@@ -211,6 +215,7 @@ def fixed_total_number_distinct(request, cursor, chunk):
 
 @njit(cache=True, nogil=True)
 def listed(request, cursor, chunk):
+    """The given pairs."""
     at = 0
     while cursor[0] < len(request.listed_sources) and at < len(chunk.sources):
         k = cursor[0]

@@ -117,6 +117,7 @@ def build(source: int, base: int, neurons: int, pieces: list[Piece], delays: np.
         d, w = piece.delay, piece.weight
         for chunk in piece.pairs.chunks(piece.first, piece.last):
             _fill(chunk, piece.source_start, piece.source_step, piece.slot_start, piece.slot_step, d.kind, d.numbers, d.stream,
-                  w.kind, w.numbers, w.stream, piece.scale, np.uint64(seed), dt, column, segments, width, single is not None, targets, weights)  # fmt: skip
+                  w.kind, w.numbers, w.stream, piece.scale, np.uint64(seed), dt, column, segments, width, single is not None,
+                  targets, weights)  # fmt: skip
             tick(len(chunk.sources))
     return Table(source, base, delays, segments[:-1], targets, weights)

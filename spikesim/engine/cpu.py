@@ -1,6 +1,7 @@
 """The CPU engine: numba kernels, one thread for each part of the neurons."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -9,9 +10,8 @@ from spikesim.engine.plan import CELLS, CONV, DENSE, DRIVE, HELD, NOISE, PLAN, S
 from spikesim.engine.state import Segment, State, initial_state, sample_steps
 from spikesim.engine.sweep import arguments, coefficient, load_sweep
 from spikesim.engine.worker import work
-from spikesim.program import MEMBRANE, Cells, ConvBlock, DenseBlock, Drive, Held, Noise, Program
+from spikesim.program import MEMBRANE, Cells, ConvBlock, DenseBlock, Drive, Held, Noise, Program, Sampler
 
-RECORDS = {"cells": CELLS, "tables": TABLE, "dense": DENSE, "conv": CONV, "held": HELD, "noise": NOISE, "drives": DRIVE, "samplers": SAMPLER}
 CAPACITY = 1 << 22  # spikes that one part can record in one call
 
 
@@ -117,52 +117,51 @@ class Cpu:
         self.kept.append(array)
         return array.ctypes.data
 
-    def _records(self, kind: np.dtype, rows: list[dict]) -> dict[str, int]:
-        """Records of ``kind`` from one mapping each, as the fields (address and number) that a plan knows them by."""
-        records = np.zeros(len(rows), kind)
-        for record, row in zip(records, rows, strict=True):
-            for name, value in row.items():
-                record[name] = value
-        name = next(name for name, known in RECORDS.items() if known is kind)
-        return {f"{name}_at": self._address(records), name: len(rows)}
-
     def _plan(self) -> np.ndarray:
-        program, layout = self.program, self.program.layout
-        fields = {
-            "seed": program.seed, "stages": program.stages, "threads": self.parts, "ring": len(self.history), "neurons": program.neurons,
-            "populations": len(program.cells), "ports": layout.slots.shape[2], "bounds_at": self._address(layout.bounds),
-            "slots_at": self._address(layout.slots), "inputs_at": self.inputs.ctypes.data, "input_size": self.inputs.itemsize,
-            "fired_at": self.fired.ctypes.data, "barrier_at": self.barrier.ctypes.data, "history_at": self.history.ctypes.data,
-            "history_counts_at": self.history_counts.ctypes.data, "capacity": self.record_steps.shape[1], "chunk": self.largest_chunk,
-            "record_steps_at": self.record_steps.ctypes.data, "record_neurons_at": self.record_neurons.ctypes.data,
-            "recorded_at": self.recorded.ctypes.data, "population_counts_at": self.population_counts.ctypes.data,
-            "neuron_counts_at": self.neuron_counts.ctypes.data, "cells_at": self._records(CELLS, [self._cells(c) for c in program.cells])["cells_at"],
-        }  # fmt: skip
-        for kind, rows in (
-            (TABLE, [self._table(t) for t in program.tables]),
-            (DENSE, [self._block(b) | {"sources": b.weights.shape[0], "targets": b.weights.shape[1]} for b in program.dense]),
-            (CONV, [self._block(b) | {"shapes_at": self._address(_conv_shapes(b))} for b in program.conv]),
-            (HELD, [_ids(h) | {"changes_at": self._address(h.steps), "changes": len(h.steps), "width": values.shape[1],
-                               "values_at": values.ctypes.data} for h, values in zip(program.held, self.held, strict=True)]),
-            (NOISE, [_ids(n) | {"interval": n.interval, "stream": n.stream, "mean": n.mean, "sd": n.sd} for n in program.noise]),
-            (DRIVE, [_ids(d) | {"row_at": self.drives[d.cells, d.port].ctypes.data, "limits_at": self._address(d.limits),
-                                "rows": d.limits.shape[0], "limits": d.limits.shape[1], "stream": d.stream, "weight": d.weight}
-                     for d in program.drives]),
-            (SAMPLER, [{"cells": s.cells, "row_at": self.values[s.cells][s.variable].ctypes.data, "ids_at": self._address(s.ids),
-                        "count": len(s.ids), "interval": s.interval, "out_at": out.ctypes.data}
-                       for s, out in zip(program.samplers, self.samples, strict=True)]),
-        ):  # fmt: skip
-            fields |= self._records(kind, rows)
+        program = self.program
+        fields = self._shared() | {
+            **self._records("cells", CELLS, [self._cells(c) for c in program.cells]),
+            **self._records("tables", TABLE, [self._table(t) for t in program.tables]),
+            **self._records("dense", DENSE, [self._dense(b) for b in program.dense]),
+            **self._records("conv", CONV, [self._conv(b) for b in program.conv]),
+            **self._records("held", HELD, [self._held(h, v) for h, v in zip(program.held, self.held, strict=True)]),
+            **self._records("noise", NOISE, [_noise(n) for n in program.noise]),
+            **self._records("drives", DRIVE, [self._drive(d) for d in program.drives]),
+            **self._records("samplers", SAMPLER, [self._sampler(s, out) for s, out in zip(program.samplers, self.samples, strict=True)]),
+        }
         plan = np.zeros(1, PLAN)
         for name, value in fields.items():
             plan[name] = value
         return plan
 
+    def _records(self, name: str, kind: np.dtype, rows: list[dict]) -> dict[str, int]:
+        """Records of ``kind`` from one mapping each, as the fields ``name`` (their number) and ``name_at`` of a plan."""
+        records = np.zeros(len(rows), kind)
+        for record, row in zip(records, rows, strict=True):
+            for key, value in row.items():
+                record[key] = value
+        return {name: len(rows), f"{name}_at": self._address(records)}
+
+    def _shared(self) -> dict[str, int]:
+        """Sizes, and the addresses of the arrays that all threads share."""
+        program, layout = self.program, self.program.layout
+        arrays = {
+            "bounds": layout.bounds, "slots": layout.slots, "inputs": self.inputs, "fired": self.fired, "barrier": self.barrier,
+            "history": self.history, "history_counts": self.history_counts, "record_steps": self.record_steps,
+            "record_neurons": self.record_neurons, "recorded": self.recorded, "population_counts": self.population_counts,
+            "neuron_counts": self.neuron_counts,
+        }  # fmt: skip
+        return {f"{name}_at": array.ctypes.data for name, array in arrays.items()} | {
+            "seed": program.seed, "stages": program.stages, "threads": self.parts, "ring": len(self.history), "neurons": program.neurons,
+            "populations": len(program.cells), "ports": layout.slots.shape[2], "input_size": self.inputs.itemsize,
+            "capacity": self.record_steps.shape[1], "chunk": self.largest_chunk,
+        }  # fmt: skip
+
     def _cells(self, c: Cells) -> dict[str, int]:
         row = {"kind": c.kind, "stage": c.stage, "start": c.start, "recorded": self.program.spike_cells[c.index],
-               "counted": self.program.count_cells[c.index], "limits_at": self._address(c.limits), "stream": int(c.stream),
-               "train_steps_at": self._address(c.train_steps), "train_ids_at": self._address(c.train_ids), "train_length": len(c.train_steps),
-               "injected_at": self.injected[c.index].ctypes.data if c.injected else 0}  # fmt: skip
+               "counted": self.program.count_cells[c.index], "limits_at": self._address(c.limits), "stream": c.stream,
+               "train_steps_at": self._address(c.train_steps), "train_ids_at": self._address(c.train_ids),
+               "train_length": len(c.train_steps), "injected_at": self.injected[c.index].ctypes.data if c.injected else 0}  # fmt: skip
         if c.kind == MEMBRANE:
             row["sweep"] = load_sweep(c, self.precision, self.program.accumulator.__name__)
             row["constants_at"] = self._address(np.array([coefficient(c, name) for name in arguments(c)[1]], np.float64))
@@ -192,6 +191,26 @@ class Cpu:
         starts = [min((s for s in row if s >= 0), default=0) for row in slots.tolist()]
         return int(np.searchsorted(starts, base, side="right")) - 1
 
+    def _dense(self, block: DenseBlock) -> dict[str, int]:
+        return self._block(block) | {"sources": block.weights.shape[0], "targets": block.weights.shape[1]}
+
+    def _conv(self, block: ConvBlock) -> dict[str, int]:
+        return self._block(block) | {"shapes_at": self._address(_conv_shapes(block))}
+
+    def _held(self, held: Held, values: np.ndarray) -> dict[str, int]:
+        return _ids(held) | {"changes_at": self._address(held.steps), "changes": len(held.steps), "values_at": values.ctypes.data,
+                             "width": values.shape[1]}  # fmt: skip
+
+    def _drive(self, drive: Drive) -> dict[str, Any]:
+        return _ids(drive) | {"row_at": self.drives[drive.cells, drive.port].ctypes.data, "limits_at": self._address(drive.limits),
+                              "rows": drive.limits.shape[0], "limits": drive.limits.shape[1], "stream": int(drive.stream),
+                              "weight": drive.weight}  # fmt: skip
+
+    def _sampler(self, sampler: Sampler, out: np.ndarray) -> dict[str, int]:
+        row = self.values[sampler.cells][sampler.variable]
+        return {"cells": sampler.cells, "row_at": row.ctypes.data, "ids_at": self._address(sampler.ids), "count": len(sampler.ids),
+                "interval": sampler.interval, "out_at": out.ctypes.data}  # fmt: skip
+
     def _block(self, block: DenseBlock | ConvBlock) -> dict[str, int]:
         ends = {name: value for name, value in vars(block.ends).items() if name != "name"}
         return ends | {"weights_at": self._address(block.weights), "bits": block.weights.itemsize * 8}
@@ -199,6 +218,10 @@ class Cpu:
 
 def _ids(entry: Held | Noise | Drive) -> dict[str, int]:
     return {"cells": entry.cells, "start": entry.ids.start, "step": entry.ids.step, "count": len(entry.ids)}
+
+
+def _noise(noise: Noise) -> dict[str, Any]:
+    return _ids(noise) | {"interval": noise.interval, "stream": int(noise.stream), "mean": noise.mean, "sd": noise.sd}
 
 
 def _conv_shapes(block: ConvBlock) -> np.ndarray:

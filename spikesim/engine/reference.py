@@ -91,7 +91,7 @@ class Reference:
         if cells.kind == MEMBRANE:
             return [i for i in range(cells.size) if self._update(cells, i, step, arrived)]
         if cells.kind == POISSON:
-            return [i for i in range(cells.size) if word_of(self.seed, cells.stream, i, step) < cells.limits[i]]
+            return [i for i in range(cells.size) if word_of(self.seed, np.uint64(cells.stream), i, step) < cells.limits[i]]
         return cells.train_ids[cells.train_steps == step].tolist()
 
     def _update(self, cells: Cells, i: int, step: int, arrived: defaultdict) -> bool:

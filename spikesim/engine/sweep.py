@@ -88,6 +88,7 @@ def sweep_source(cells: Cells, precision: str, accumulator: str) -> str:
 
 def _body(cells: Cells, varying: list[str]) -> list[str]:
     """The statements for neuron i: each port in turn, then the membrane."""
+
     def value(name: str) -> str:
         return f"{name}[i]" if name in varying else name
 
@@ -105,7 +106,7 @@ def _body(cells: Cells, varying: list[str]) -> list[str]:
     inputs = f"current, jump, conductance, pull, {'injected[i]' if cells.injected else 'real(0)'}"
     given = ", ".join(["state0[i]", "state1[i]", inputs, *(value(f"membrane_{name}") for name in cells.coefficients)])
     lines += [f"new0, new1, spike = membrane_step({given})", "state0[i] = new0", "state1[i] = new1"]
-    return lines + ["fired[i] = spike", "spikes += spike"]
+    return [*lines, "fired[i] = spike", "spikes += spike"]
 
 
 def _function(name: str, step: Callable) -> str:
