@@ -29,16 +29,22 @@ LIBRARY = ("v110", "v110")  # object headers with checksums, readable since HDF5
 DAMAGED = "the file may be damaged, or made by another program; save it again from its source"
 
 
+def new_file(path: str | Path, kind: str) -> Any:
+    """A new HDF5 file of ``kind``, open for writing; an older file of that name is overwritten."""
+    import h5py
+
+    file = h5py.File(path, "w", libver=LIBRARY)
+    file.attrs.update({"format": np.bytes_(FORMAT), "kind": np.bytes_(kind.encode()), "format_version": VERSION})
+    return file
+
+
 @contextmanager
 def created(path: str | Path, kind: str) -> Iterator[Any]:
     """A new HDF5 file of ``kind`` that takes its place at ``path`` when it is complete, or not at all."""
-    import h5py
-
     path = Path(path)
     temporary = path.with_name(f".spikesim-{uuid4().hex}.tmp")
     try:
-        with h5py.File(temporary, "x", libver=LIBRARY) as file:
-            file.attrs.update({"format": np.bytes_(FORMAT), "kind": np.bytes_(kind.encode()), "version": VERSION})
+        with new_file(temporary, kind) as file:
             yield file
         os.replace(temporary, path)
     finally:
@@ -84,6 +90,10 @@ class Reading:
         """What the file holds, such as "network"."""
         return label(self.file, "kind")
 
+    def number(self, name: str, node: Any = None) -> float:
+        """A number among the attributes of the file, or of one of its objects."""
+        return float(attribute(self.file if node is None else node, name, "iuf"))
+
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[Reading]:
@@ -113,7 +123,7 @@ def opened(path: str | Path) -> Iterator[Reading]:
 def _check_header(file: Any) -> None:
     if "format" not in file.attrs or label(file, "format") != FORMAT:
         raise unexpected("a file saved by spikesim", "an HDF5 file of another program", "check the path")
-    version = int(attribute(file, "version", "iu"))
+    version = int(attribute(file, "format_version", "iu"))
     if version != VERSION:
         raise unexpected(f"version {VERSION} of the format", f"version {version}", "update spikesim")
 

@@ -1,0 +1,177 @@
+"""Recordings in HDF5, spikes laid out as in SONATA (Dai et al. 2020), written at once or while a simulation runs.
+
+/spikes/POPULATION/timestamps, node_ids     float64 ms and uint64, by time (SONATA), and recorded: the neurons watched
+/report/POPULATION/VARIABLE/data            float64 (times, neurons), with mapping/time and mapping/node_ids
+/rates/POPULATION/times, values, bin        Hz
+/counts/POPULATION/node_ids, values
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spikesim.errors import FileFormatError
+from spikesim.hdf5 import DAMAGED, Reading, child, contents, names, new_file, opened, unexpected
+from spikesim.network import SPIKES
+from spikesim.recording import Counts, Rate, Recorded, Recording, Spikes, Trace
+
+if TYPE_CHECKING:
+    from spikesim.recorder import Recorder
+
+KIND = "recording"
+MAGIC, SONATA_VERSION = 0x0A7A, (0, 1)
+SORTING = {"none": 0, "by_id": 1, "by_time": 2}
+CHUNK = 1 << 15  # values
+
+
+class RecordingFile:
+    """A recording that is being written; what was appended is on disk after every call."""
+
+    def __init__(self, path: str | Path, *, start: float, dt: float) -> None:
+        self.file = new_file(path, KIND)
+        self.file.attrs.update(
+            {"magic": np.uint32(MAGIC), "version": np.array(SONATA_VERSION, np.uint32), "start": start, "dt": dt, "stop": start}
+        )
+
+    def __enter__(self) -> RecordingFile:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
+
+    def declare(self, recorder: Recorder) -> None:
+        """Prepare for what ``recorder`` will append."""
+        for name, ids in recorder.spike_ids.items():
+            self.declare_spikes(name, ids)
+        for probe in recorder.trace_probes:
+            self.declare_trace(probe.view.population, probe.variable, np.asarray(probe.view.ids, np.int64))
+
+    def declare_spikes(self, name: str, ids: np.ndarray) -> None:
+        """Prepare for the spikes of a population of which the neurons ``ids`` are watched."""
+        import h5py
+
+        group = self.file.create_group(f"spikes/{name}")
+        group.attrs.create("sorting", SORTING["by_time"], dtype=h5py.enum_dtype(SORTING, basetype="u1"))
+        self._growing(group, "timestamps", np.float64).attrs["units"] = "ms"
+        self._growing(group, "node_ids", np.uint64)
+        group["recorded"] = ids
+
+    def declare_trace(self, name: str, variable: str, ids: np.ndarray) -> None:
+        """Prepare for samples of a variable of the neurons ``ids``."""
+        group = self.file.create_group(f"report/{name}/{variable}")
+        self._growing(group, "data", np.float64, len(ids))
+        self._growing(group, "mapping/time", np.float64)
+        group["mapping/node_ids"] = ids.astype(np.uint64)
+
+    @staticmethod
+    def _growing(group: Any, name: str, dtype: type, width: int | None = None) -> Any:
+        shape, chunk = ((0,), (CHUNK,)) if width is None else ((0, width), (max(1, CHUNK // width), width))
+        return group.create_dataset(
+            name, shape, dtype, chunks=chunk, maxshape=(None, *shape[1:]), compression="gzip", compression_opts=1, shuffle=True
+        )
+
+    def append(self, key: tuple[str, str], arrays: Mapping[str, np.ndarray]) -> None:
+        """Take a piece as `spikesim.recorder.Recorder` gives it to its sink."""
+        variable, name = key
+        if variable == SPIKES:
+            places = {f"spikes/{name}/timestamps": arrays["times"], f"spikes/{name}/node_ids": arrays["ids"]}
+        else:
+            places = {f"report/{name}/{variable}/data": arrays["values"], f"report/{name}/{variable}/mapping/time": arrays["times"]}
+        for place, values in places.items():
+            dataset = self.file[place]
+            dataset.resize(len(dataset) + len(values), axis=0)
+            dataset[len(dataset) - len(values) :] = values
+        self.file.flush()
+
+    def finish(self, recording: Recording) -> None:
+        """Write the end of the recording, and the rates and counts, which are known only now."""
+        self.file.attrs["stop"] = recording.stop
+        for name, rate in recording.rates.items():
+            self.file[f"rates/{name}/times"], self.file[f"rates/{name}/values"] = rate.times, rate.values
+            self.file[f"rates/{name}"].attrs["bin"] = rate.bin
+        for name, counts in recording.counts.items():
+            self.file[f"counts/{name}/node_ids"], self.file[f"counts/{name}/values"] = counts.ids, counts.values
+
+
+def write(recording: Recording, path: str | Path) -> None:
+    """Write a recording that lies in memory."""
+    with RecordingFile(path, start=recording.start, dt=recording.dt) as file:
+        for name, spikes in recording.spikes.items():
+            file.declare_spikes(name, spikes.recorded)
+            file.append((SPIKES, name), {"times": spikes.times, "ids": spikes.ids})
+        for (name, variable), trace in recording.traces.items():
+            file.declare_trace(name, variable, trace.ids)
+            file.append((variable, name), {"times": trace.times, "values": trace.values})
+        file.finish(recording)
+
+
+def read(path: str | Path) -> Recording:
+    """The recording in a file; its arrays are read when asked for. Raises `FileFormatError` if it is not one."""
+    path = Path(path).absolute()
+    with opened(path) as reading:
+        reading.check_kind(KIND)
+        start, stop, dt = (reading.number(name) for name in ("start", "stop", "dt"))
+        groups = {kind: child(reading, reading.file, kind) for kind in ("spikes", "report", "rates", "counts") if kind in reading.file}
+        keys: dict[str, list[Any]] = {kind: names(group) for kind, group in groups.items()}
+        traces = [(name, variable) for name in keys.get("report", []) for variable in names(child(reading, groups["report"], name))]
+    if not (np.isfinite([start, stop, dt]).all() and 0.0 < dt and start <= stop):
+        raise FileFormatError(f"{path}: expected start <= stop and dt > 0, found {start}, {stop}, {dt}; {DAMAGED}")
+    return Recording(start, stop, dt, Recorded("spikes", _readers(path, _spikes, keys.get("spikes", []))),
+                     Recorded("traces", _readers(path, _trace, traces)), Recorded("rates", _readers(path, _rate, keys.get("rates", []))),
+                     Recorded("counts", _readers(path, _counts, keys.get("counts", []))))  # fmt: skip
+
+
+def _readers(path: Path, read_one: Callable[[Reading, Any], Any], keys: list[Any]) -> dict[Any, Callable[[], Any]]:
+    def reader(key: Any) -> Callable[[], Any]:
+        def fetch() -> Any:
+            with opened(path) as reading:
+                return read_one(reading, key)
+
+        return fetch
+
+    return {key: reader(key) for key in keys}
+
+
+def _spikes(reading: Reading, name: str) -> Spikes:
+    group = child(reading, child(reading, reading.file, "spikes"), name)
+    times, ids = _vector(reading, group, "timestamps", "f"), _vector(reading, group, "node_ids", "iu")
+    return Spikes(_same_length(group, times, ids), ids.astype(np.int64), _vector(reading, group, "recorded", "iu").astype(np.int64))
+
+
+def _trace(reading: Reading, key: tuple[str, str]) -> Trace:
+    name, variable = key
+    group = child(reading, child(reading, child(reading, reading.file, "report"), name), variable)
+    values, mapping = contents(reading, child(reading, group, "data"), "f"), child(reading, group, "mapping")
+    times, ids = _vector(reading, mapping, "time", "f"), _vector(reading, mapping, "node_ids", "iu").astype(np.int64)
+    if values.shape != (len(times), len(ids)):
+        raise unexpected(f"samples of shape {(len(times), len(ids))}", f"shape {values.shape}", DAMAGED, group.name)
+    return Trace(times, ids, values)
+
+
+def _rate(reading: Reading, name: str) -> Rate:
+    group = child(reading, child(reading, reading.file, "rates"), name)
+    times, values = _vector(reading, group, "times", "f"), _vector(reading, group, "values", "f")
+    return Rate(_same_length(group, times, values), values, reading.number("bin", group))
+
+
+def _counts(reading: Reading, name: str) -> Counts:
+    group = child(reading, child(reading, reading.file, "counts"), name)
+    ids, values = (_vector(reading, group, key, "iu").astype(np.int64) for key in ("node_ids", "values"))
+    return Counts(_same_length(group, ids, values), values)
+
+
+def _vector(reading: Reading, group: Any, name: str, kinds: str) -> np.ndarray:
+    values = contents(reading, child(reading, group, name), kinds)
+    if values.ndim != 1:
+        raise unexpected("one dimension", f"shape {values.shape}", DAMAGED, f"{group.name}/{name}")
+    return values
+
+
+def _same_length(group: Any, values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    if len(values) != len(others):
+        raise unexpected("two vectors of one length", f"{len(values)} and {len(others)} values", DAMAGED, group.name)
+    return values

@@ -1,0 +1,740 @@
+"""Every engine, with any number of threads, computes bit for bit what the reference engine computes."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import scipy.sparse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spikesim.connectivity import (
+    AllToAll,
+    Conv,
+    Dense,
+    FixedIndegree,
+    FixedOutdegree,
+    FixedProbability,
+    FixedTotalNumber,
+    Matrix,
+    OneToOne,
+    PairList,
+    Pool,
+)
+from spikesim.connectivity.tables import BLOCK
+from spikesim.distributions import ClippedNormal, LogNormal, Normal, Uniform
+from spikesim.engine import ENGINES, engine_class
+from spikesim.errors import DescriptionError, UnsupportedError
+from spikesim.network import Network
+from spikesim.neurons import IF, LIF, Neuron
+from spikesim.recording import Recording
+from spikesim.simulation import Simulation
+from spikesim.stimulus import DirectCurrent, NoiseCurrent, Poisson, PoissonDrive, SampledCurrent, SpikeTrains, StepCurrent
+from spikesim.synapses import AlphaCurrent, Delta, ExponentialConductance, ExponentialCurrent
+
+THREADS = (1, 2, 3, 8)
+UNSUPPORTED = {"reference": {"float32": "it computes with Python's own numbers, which are float64"}}  # engine: {case: reason}
+
+
+class Case(NamedTuple):
+    build: Callable[[], Network]
+    dt: float = 0.5
+    steps: int = 60
+    seed: int = 1
+    precision: str = "float64"
+
+
+CASES: list[tuple[str, Case]] = []
+
+
+def case(name: str, **settings):
+    """Enter the function, which builds a network, into the table."""
+
+    def enter(build: Callable[[], Network]) -> Callable[[], Network]:
+        CASES.append((name, Case(build, **settings)))
+        return build
+
+    return enter
+
+
+def observe(net: Network, dt: float) -> Network:
+    """Record all there is."""
+    for population in net.populations.values():
+        variables = population.model.variables() if isinstance(population.model, Neuron) else ()
+        for variable in ("spikes", "counts", *variables):
+            net.record(population, variable)
+        net.record(population, "rate", every=4 * dt)
+    return net
+
+
+def simulate(case: Case, engine: str, threads: int) -> Recording:
+    net = observe(case.build(), case.dt)
+    made = Simulation(net, dt=case.dt, seed=case.seed, engine=engine, threads=threads, precision=case.precision)
+    return made.run(case.steps * case.dt)
+
+
+@cache
+def expected(name: str) -> Recording:
+    """What the reference engine gives; where it cannot, the first engine that can."""
+    engine = next(engine for engine in ["reference", *ENGINES] if name not in UNSUPPORTED.get(engine, {}))
+    return simulate(dict(CASES)[name], engine, 1)
+
+
+def contents(recording: Recording) -> dict[tuple, np.ndarray]:
+    """All arrays of a recording, by kind, name and field."""
+    kinds = {"spikes": recording.spikes, "traces": recording.traces, "counts": recording.counts, "rates": recording.rates}
+    return {(kind, name, field): value for kind, entries in kinds.items() for name, entry in entries.items()
+            for field, value in vars(entry).items()}  # fmt: skip
+
+
+def assert_identical(found: Recording, wanted: Recording) -> None:
+    """Equal in every array, value by value and bit by bit."""
+    mine, other = contents(found), contents(wanted)
+    assert mine.keys() == other.keys()
+    for key, value in other.items():
+        a, b = np.asarray(mine[key]), np.asarray(value)
+        assert (a.dtype, a.shape) == (b.dtype, b.shape), key
+        assert a.tobytes() == b.tobytes(), f"{key}: first difference at {np.argwhere(a != b)[:1].tolist()}"
+
+
+# ---- neuron models -------------------------------------------------------------------------------------------------
+
+
+def recurrent(model, weights, *, rate=150.0, initial=None, size=40, shape=None):
+    """Neurons connected with each other and driven by a population of Poisson sources, through every receptor."""
+    net = Network()
+    cells = net.population("cells", shape or size, model, initial=initial)
+    noise = net.population("noise", 30, Poisson(rate=rate))
+    for receptor, weight in weights.items():
+        net.project(noise, cells, FixedIndegree(8), weight=weight, delay=0.5, receptor=receptor)
+        net.project(cells, cells, FixedProbability(0.15), weight=0.4 * weight, delay=1.5, receptor=receptor)
+    return net
+
+
+V = {"v": Uniform(-70.0, -55.0)}
+
+
+@case("lif delta")
+def _():
+    return recurrent(LIF(receptors={"hit": Delta()}), {"hit": 3.0}, initial=V)
+
+
+@case("lif exponential currents")
+def _():
+    receptors = {"exc": ExponentialCurrent(tau=2.0), "inh": ExponentialCurrent(tau=5.0)}
+    return recurrent(LIF(receptors=receptors), {"exc": 400.0, "inh": -90.0}, initial=V)
+
+
+@case("lif alpha currents")
+def _():
+    receptors = {"exc": AlphaCurrent(tau=1.0), "inh": AlphaCurrent(tau=10.0)}  # one as slow as the membrane
+    return recurrent(LIF(receptors=receptors), {"exc": 300.0, "inh": -20.0}, initial=V)
+
+
+@case("lif exponential conductances")
+def _():
+    receptors = {"exc": ExponentialConductance(tau=2.0), "inh": ExponentialConductance(tau=5.0, reversal=-80.0)}
+    return recurrent(LIF(receptors=receptors), {"exc": 6.0, "inh": 3.0}, initial=V)
+
+
+@case("lif mixture of delta and currents")
+def _():
+    receptors = {"hit": Delta(), "exc": ExponentialCurrent(), "slow": AlphaCurrent(tau=4.0)}
+    return recurrent(LIF(receptors=receptors), {"hit": 1.0, "exc": 200.0, "slow": 20.0}, initial=V)
+
+
+@case("lif mixture of all receptors")
+def _():
+    receptors = {"cond": ExponentialConductance(), "hit": Delta(), "slow": AlphaCurrent(tau=4.0),
+                 "inh": ExponentialConductance(reversal=-85.0), "exc": ExponentialCurrent()}  # fmt: skip
+    return recurrent(LIF(receptors=receptors), {"cond": 2.0, "hit": 1.0, "slow": 20.0, "inh": 1.0, "exc": 150.0}, initial=V)
+
+
+@case("lif without receptors")
+def _():
+    net = Network()
+    net.population("cells", 30, LIF(i_e=Uniform(400.0, 900.0), receptors={}))
+    return net
+
+
+@case("lif refractory", dt=0.1)
+def _():
+    """Long and short refractory times, and none; what arrives meanwhile is lost or kept by the kind of receptor."""
+    receptors = {"hit": Delta(), "exc": ExponentialCurrent()}
+    model = LIF(t_ref=np.repeat([0.0, 0.1, 3.0, 5.0], 10), receptors=receptors)
+    return recurrent(model, {"hit": 12.0, "exc": 900.0}, rate=2000.0, initial=V | {"refractory": np.arange(40.0) % 7})
+
+
+@case("lif threshold infinite for some")
+def _():
+    thresholds = np.where(np.arange(40) % 2, np.inf, -55.0)
+    return recurrent(LIF(v_threshold=thresholds, receptors={"hit": Delta()}), {"hit": 5.0})
+
+
+def varied(give):
+    """Every parameter of a LIF with all kinds of currents, each from ``give(low, high)``."""
+    return LIF(
+        tau_m=give(8.0, 20.0), c_m=give(180.0, 300.0), v_rest=give(-72.0, -68.0), v_reset=give(-75.0, -65.0), v_threshold=give(-58.0, -52.0),
+        t_ref=np.arange(40) % 4 * 0.5, i_e=give(100.0, 300.0),
+        receptors={"exc": ExponentialCurrent(tau=give(1.0, 5.0)), "slow": AlphaCurrent(tau=give(1.0, 5.0)), "hit": Delta()},
+    )  # fmt: skip
+
+
+def varied_initial(give):
+    return {"v": give(-70.0, -60.0), "exc": give(0.0, 100.0), "slow": give(0.0, 50.0), "slow_slope": give(0.0, 20.0), "refractory": 1.0}
+
+
+WEIGHTS = {"exc": 250.0, "slow": 40.0, "hit": 1.0}
+
+
+@case("lif array for every parameter")
+def _():
+    return recurrent(varied(lambda low, high: np.linspace(low, high, 40)), WEIGHTS,
+                     initial=varied_initial(lambda low, high: np.linspace(high, low, 40)))  # fmt: skip
+
+
+@case("lif distribution for every parameter")
+def _():
+    model = varied(Uniform)
+    distributed = LIF(**{**model.values(), "t_ref": Uniform(0.0, 2.0), "c_m": ClippedNormal(250.0, 30.0, low=100.0),
+                         "tau_m": LogNormal(2.3, 0.1), "v_rest": Normal(-70.0, 0.5)})  # fmt: skip
+    return recurrent(distributed, WEIGHTS, initial=varied_initial(Uniform))
+
+
+@case("lif parameters in the shape of the population")
+def _():
+    """Arrays in the population's shape beside distributions and flat arrays."""
+    model = LIF(tau_m=np.linspace(8.0, 20.0, 40).reshape(5, 8), c_m=Uniform(200.0, 260.0), i_e=np.full(40, 500.0),
+                receptors={"exc": ExponentialCurrent(tau=np.linspace(1.0, 5.0, 40).reshape(5, 8))})  # fmt: skip
+    return recurrent(model, {"exc": 250.0}, shape=(5, 8), initial={"v": np.linspace(-70.0, -60.0, 40).reshape(5, 8)})
+
+
+def conducting(give):
+    return LIF(
+        tau_m=give(8.0, 20.0), c_m=give(180.0, 300.0), v_rest=give(-72.0, -68.0), v_reset=give(-75.0, -65.0), v_threshold=give(-58.0, -52.0),
+        t_ref=1.0, i_e=give(0.0, 100.0),
+        receptors={"exc": ExponentialConductance(tau=give(1.0, 5.0), reversal=give(-5.0, 5.0)),
+                   "inh": ExponentialConductance(tau=give(4.0, 9.0), reversal=give(-90.0, -75.0)),
+                   "slow": AlphaCurrent(tau=give(1.0, 4.0))},
+    )  # fmt: skip
+
+
+@case("conductances with arrays")
+def _():
+    return recurrent(conducting(lambda low, high: np.linspace(low, high, 40)), {"exc": 6.0, "inh": 2.0, "slow": 30.0}, initial=V)
+
+
+@case("conductances with distributions")
+def _():
+    return recurrent(conducting(Uniform), {"exc": 6.0, "inh": 2.0, "slow": 30.0}, initial=V | {"exc": Uniform(0.0, 2.0)})
+
+
+@case("if soft reset", dt=1.0)
+def _():
+    return recurrent(IF(), {"input": 0.3}, rate=200.0, initial={"v": Uniform(0.0, 1.0)})
+
+
+@case("if hard reset", dt=1.0)
+def _():
+    return recurrent(IF(reset="value", v_reset=-0.25), {"input": 0.3}, rate=200.0)
+
+
+@case("if soft reset refractory with arrays", dt=1.0)
+def _():
+    model = IF(c_m=np.linspace(0.5, 2.0, 40), v_threshold=np.linspace(0.5, 2.0, 40), t_ref=np.arange(40) % 3 * 1.0,
+               i_e=np.linspace(-0.1, 0.1, 40))  # fmt: skip
+    return recurrent(model, {"input": 0.4}, rate=200.0, initial={"v": np.linspace(-0.5, 0.5, 40)})
+
+
+@case("if hard reset with distributions", dt=1.0)
+def _():
+    model = IF(c_m=Uniform(0.5, 2.0), v_threshold=Uniform(0.5, 2.0), v_reset=Uniform(-0.5, 0.25), t_ref=Uniform(0.0, 3.0),
+               i_e=Normal(0.0, 0.1), reset="value")  # fmt: skip
+    return recurrent(model, {"input": 0.4}, rate=200.0)
+
+
+@case("if with currents", dt=1.0)
+def _():
+    model = IF(receptors={"hit": Delta(), "exc": ExponentialCurrent(tau=2.0), "slow": AlphaCurrent(tau=3.0)})
+    return recurrent(model, {"hit": 0.1, "exc": 0.1, "slow": -0.02}, rate=200.0)
+
+
+# ---- sources and stimuli -------------------------------------------------------------------------------------------
+
+
+def fed_by(model, size=20):
+    net = Network()
+    source = net.population("source", size, model)
+    cells = net.population("cells", 30, LIF(receptors={"hit": Delta()}))
+    net.project(source, cells, FixedOutdegree(6), weight=9.0, delay=1.0)
+    return net
+
+
+@case("poisson of one rate")
+def _():
+    return fed_by(Poisson(rate=80.0))
+
+
+@case("poisson of a rate for each", dt=1.0)
+def _():
+    return fed_by(Poisson(rate=np.concatenate([np.zeros(5), np.full(5, 1000.0), np.linspace(1.0, 500.0, 10)])))
+
+
+@case("poisson of random rates")
+def _():
+    return fed_by(Poisson(rate=LogNormal(4.5, 0.5)))
+
+
+@case("spike trains in any order")
+def _():
+    steps = np.random.default_rng(1).permutation(20 * 60)[:300]
+    return fed_by(SpikeTrains((steps // 20 + 1) * 0.5, steps % 20))
+
+
+@case("spike trains that end beyond the run and are silent in between")
+def _():
+    return fed_by(SpikeTrains(np.concatenate([np.full(20, 0.5), np.full(20, 30.0), [9999.0]]), np.concatenate([*[np.arange(20)] * 2, [3]])))
+
+
+def stimulated(*stimuli, size=40, receptors=None):
+    """``stimuli`` are pairs of a slice (or None for all) and a stimulus."""
+    net = Network()
+    receptors = {"exc": ExponentialCurrent(), "hit": Delta()} if receptors is None else receptors
+    cells = net.population("cells", size, LIF(receptors=receptors, i_e=350.0, t_ref=0.5))
+    for where, stimulus in stimuli:
+        net.stimulate(cells if where is None else cells[where], stimulus)
+    net.project(cells, cells, FixedIndegree(4), weight=0.5, delay=1.0, receptor="hit")
+    return net
+
+
+@case("poisson drive of one rate")
+def _():
+    return stimulated((None, PoissonDrive(rate=2000.0, weight=80.0, receptor="exc")))
+
+
+@case("poisson drive of a rate for each")
+def _():
+    return stimulated((None, PoissonDrive(rate=np.linspace(0.0, 20_000.0, 40), weight=30.0, receptor="exc")))
+
+
+@case("poisson drives on strided slices and both receptors")
+def _():
+    return stimulated((slice(3, 37, 4), PoissonDrive(rate=np.linspace(0.0, 3000.0, 9), weight=2.0, receptor="hit")),
+                      (slice(0, 40, 3), PoissonDrive(rate=LogNormal(7.0, 0.5), weight=90.0, receptor="exc")),
+                      (slice(1, 40, 2), PoissonDrive(rate=3000.0, weight=-0.7, receptor="hit")),
+                      (None, PoissonDrive(rate=0.0, weight=50.0, receptor="hit")))  # fmt: skip
+
+
+@case("poisson drive of conductances")
+def _():
+    receptors = {"hit": Delta(), "exc": ExponentialConductance(), "inh": ExponentialConductance(reversal=-80.0)}
+    return stimulated((None, PoissonDrive(rate=3000.0, weight=1.1, receptor="exc")),
+                      (slice(0, 40, 5), PoissonDrive(rate=500.0, weight=0.7, receptor="inh")), receptors=receptors)  # fmt: skip
+
+
+@case("direct currents")
+def _():
+    return stimulated((None, DirectCurrent(200.0)), (slice(0, 40, 3), DirectCurrent(np.linspace(-100.0, 500.0, 14))),
+                      (slice(5, 30, 2), DirectCurrent(Normal(100.0, 50.0))), (slice(39, 40), DirectCurrent(1000.0)))  # fmt: skip
+
+
+@case("step currents")
+def _():
+    return stimulated((None, StepCurrent([2.0, 10.0, 11.0], [600.0, -100.0, 400.0])),
+                      (slice(1, 40, 4), StepCurrent([0.0, 12.5], np.linspace(-200.0, 900.0, 20).reshape(2, 10))))  # fmt: skip
+
+
+@case("sampled currents")
+def _():
+    rng = np.random.default_rng(2)
+    return stimulated((None, SampledCurrent(rng.normal(200.0, 300.0, 40), 0.5)),  # it ends within the run
+                      (slice(2, 40, 3), SampledCurrent(rng.normal(200.0, 300.0, (9, 13)), 1.5)))  # fmt: skip
+
+
+@case("noise currents")
+def _():
+    return stimulated((None, NoiseCurrent(sd=300.0, interval=0.5)), (slice(1, 40, 3), NoiseCurrent(sd=200.0, interval=1.5, mean=150.0)),
+                      (slice(0, 10), DirectCurrent(100.0)))  # fmt: skip
+
+
+@case("everything at once on a conductance model")
+def _():
+    receptors = {"hit": Delta(), "exc": ExponentialConductance()}
+    return stimulated((None, NoiseCurrent(sd=200.0, interval=2.0)), (None, StepCurrent([5.0], [200.0])),
+                      (None, SampledCurrent(np.arange(0.0, 100.0), 1.0)), (None, DirectCurrent(Uniform(0.0, 200.0))),
+                      (None, PoissonDrive(rate=1000.0, weight=1.0, receptor="hit")), receptors=receptors)  # fmt: skip
+
+
+# ---- rules, weights and delays -------------------------------------------------------------------------------------
+
+WHOLE, EVERY_THIRD, ODD, MIDDLE = slice(None), slice(1, 40, 3), slice(1, 40, 2), slice(11, 24)
+SPARSE = scipy.sparse.random(40, 13, 0.2, random_state=3, data_rvs=np.random.default_rng(3).standard_normal)
+RULES = {
+    "one to one": (OneToOne(), WHOLE, WHOLE),
+    "one to one between slices": (OneToOne(), EVERY_THIRD, MIDDLE),
+    "all to all": (AllToAll(), WHOLE, WHOLE),
+    "all to all without autapses": (AllToAll(autapses=False), ODD, EVERY_THIRD),
+    "fixed probability": (FixedProbability(0.2), WHOLE, WHOLE),
+    "fixed probability without autapses": (FixedProbability(0.4, autapses=False), EVERY_THIRD, ODD),
+    "fixed probability of one": (FixedProbability(1.0), MIDDLE, ODD),
+    "fixed indegree": (FixedIndegree(5), WHOLE, MIDDLE),
+    "fixed indegree without autapses": (FixedIndegree(5, autapses=False), ODD, WHOLE),
+    "fixed indegree without multapses": (FixedIndegree(5, multapses=False), EVERY_THIRD, ODD),
+    "fixed indegree without either": (FixedIndegree(12, autapses=False, multapses=False), EVERY_THIRD, EVERY_THIRD),
+    "fixed outdegree": (FixedOutdegree(5), WHOLE, MIDDLE),
+    "fixed outdegree without autapses": (FixedOutdegree(5, autapses=False), ODD, WHOLE),
+    "fixed outdegree without multapses": (FixedOutdegree(5, multapses=False), EVERY_THIRD, ODD),
+    "fixed outdegree without either": (FixedOutdegree(12, autapses=False, multapses=False), MIDDLE, MIDDLE),
+    "fixed total number": (FixedTotalNumber(200), WHOLE, EVERY_THIRD),
+    "fixed total number without autapses": (FixedTotalNumber(200, autapses=False), ODD, WHOLE),
+    "fixed total number without multapses": (FixedTotalNumber(200, multapses=False), EVERY_THIRD, ODD),
+    "fixed total number without either": (FixedTotalNumber(150, autapses=False, multapses=False), MIDDLE, MIDDLE),
+    "pair list": (PairList([0, 0, 12, 12, 12, 5, 5], [3, 19, 0, 0, 7, 7, 19]), MIDDLE, ODD),
+    "matrix": (Matrix(np.random.default_rng(4).normal(1.0, 2.0, (13, 20))), MIDDLE, ODD),
+    "sparse matrix": (Matrix(SPARSE), WHOLE, EVERY_THIRD),
+    "dense": (Dense(np.random.default_rng(5).normal(0.2, 0.5, (40, 40))), WHOLE, WHOLE),
+    "dense between slices": (Dense(np.random.default_rng(6).normal(0.5, 1.0, (13, 20))), EVERY_THIRD, ODD),
+}
+
+
+def ruled(rule, source, target, *, weight=0.75, delay=2.0):
+    """A projection by ``rule`` from one slice of noisy neurons to another, of the same population."""
+    net = Network()
+    cells = net.population("cells", 40, LIF(receptors={"hit": Delta()}), initial=V)
+    net.stimulate(cells, PoissonDrive(rate=3000.0, weight=1.5, receptor="hit"))
+    net.project(cells[source], cells[target], rule, weight=weight, delay=delay)
+    return net
+
+
+for label, (rule, source, target) in RULES.items():
+    case(label)(lambda rule=rule, source=source, target=target: ruled(rule, source, target))
+
+
+def rng_array(low, high, count):
+    return np.random.default_rng(7).uniform(low, high, count)
+
+
+SYNAPSES = {
+    "weights as an array": (FixedIndegree(5), rng_array(-1.0, 2.0, 200), 1.0),
+    "weights as a matrix of all to all": (AllToAll(), rng_array(-0.2, 0.4, 1600).reshape(40, 40), 1.0),
+    "weights uniform": (FixedOutdegree(5), Uniform(0.5, 1.5), 1.0),
+    "weights normal": (FixedProbability(0.2), Normal(0.5, 0.5), 1.0),
+    "weights clipped normal": (FixedTotalNumber(200), ClippedNormal(1.0, 0.5, low=0.0), 1.0),
+    "weights log-normal": (FixedTotalNumber(200, multapses=False), LogNormal(-0.5, 0.5), 1.0),
+    "weights negative": (FixedProbability(0.2), -0.5, 1.0),
+    "weights of int16": (FixedIndegree(5), np.tile([0.3, 0.6, 1.5, -0.9, 0.0], 40), 1.0),
+    "weights of int32": (FixedIndegree(5), np.logspace(-5.0, 0.5, 200), 1.0),
+    "delays as an array": (FixedIndegree(5), 0.75, np.arange(1, 201) % 23 * 0.5 + 0.5),
+    "delays uniform": (FixedProbability(0.2), 0.75, Uniform(0.5, 12.0)),
+    "delays clipped normal": (FixedOutdegree(5), 0.75, ClippedNormal(4.0, 3.0, low=0.5, high=20.0)),
+    "delays normal": (FixedTotalNumber(200), 0.75, Normal(10.0, 1.0)),
+    "delays log-normal": (AllToAll(), 0.2, LogNormal(1.5, 0.3)),
+    "delay longer than the run": (FixedIndegree(5), 0.75, 500.0),
+    "delay that arrives in the last step": (FixedIndegree(5), 2.0, 29.5),
+    "weights and delays random": (FixedIndegree(8), Normal(0.5, 0.2), Uniform(1.0, 9.0)),
+}
+for label, (rule, weight, delay) in SYNAPSES.items():
+    case(label)(lambda rule=rule, weight=weight, delay=delay: ruled(rule, WHOLE, WHOLE, weight=weight, delay=delay))
+
+
+def imaged(rule, shape, target, *, delay=0.0, weight=None, rate=300.0):
+    """A structured projection between populations with shapes, onto soft-reset neurons."""
+    net = Network()
+    pixels = net.population("pixels", shape, Poisson(rate=rate))
+    cells = net.population("cells", target, IF(), initial={"v": 0.5})
+    net.project(pixels, cells, rule, delay=delay, weight=weight)
+    return net
+
+
+def kernel(*shape):
+    return np.random.default_rng(8).normal(0.15, 0.4, shape)
+
+
+STRUCTURED = {
+    "conv 1d": (Conv(kernel(3, 2, 4)), (2, 13), (3, 10), 0.0),
+    "conv 1d with all options": (Conv(kernel(6, 2, 3), stride=2, padding=3, dilation=2, groups=2), (4, 11), (6, 7), 2.0),
+    "conv 2d": (Conv(kernel(2, 2, 3, 2)), (2, 5, 6), (2, 3, 5), 1.0),
+    "conv 2d with all options": (Conv(kernel(4, 1, 2, 3), stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2), (2, 5, 6), (4, 3, 6), 0.0),
+    "conv 2d depthwise": (Conv(kernel(6, 1, 3, 3), padding=1, groups=3), (3, 4, 4), (6, 4, 4), 3.0),
+    "conv 3d": (Conv(kernel(2, 1, 2, 2, 2)), (1, 3, 4, 4), (2, 2, 3, 3), 1.0),
+    "conv 3d with all options": (Conv(kernel(2, 2, 2, 1, 3), stride=(1, 2, 2), padding=(1, 0, 2), dilation=(2, 1, 1)), (2, 3, 3, 4),
+                                 (2, 3, 2, 3), 0.0),
+    "conv of a large dynamic range": (Conv(kernel(2, 1, 3) * np.logspace(-6, 0, 3)), (1, 30), (2, 28), 1.0),
+    "pool 1d": (Pool(2), (3, 12), (3, 6), 0.0),
+    "pool 2d": (Pool(3, stride=(2, 1), padding=1), (2, 5, 5), (2, 3, 5), 1.0),
+    "pool 3d": (Pool((1, 2, 2)), (1, 3, 4, 4), (1, 3, 2, 2), 2.0),
+    "dense without delay": (Dense(kernel(24, 40)), (2, 12), 40, 0.0),
+}  # fmt: skip
+for label, (rule, shape, target, delay) in STRUCTURED.items():
+    case(label, dt=1.0, steps=40)(
+        lambda rule=rule, shape=shape, target=target, delay=delay: imaged(
+            rule, shape, target, delay=delay, weight=0.25 if isinstance(rule, Pool) else None))  # fmt: skip
+
+
+def chain(*, feedback):
+    """Four layers without delay, one skipped over by a second projection, and slow ways back."""
+    net = Network()
+    out = net.population("out", 10, IF())  # the order of description is not that of stepping
+    second = net.population("second", 20, IF(reset="value"))
+    first = net.population("first", (2, 10), IF())
+    source = net.population("source", 15, Poisson(rate=300.0))
+    net.project(source, first, FixedIndegree(3), weight=0.5, delay=0.0)
+    net.project(first, second, Dense(kernel(20, 20)), delay=0.0)
+    net.project(second, out, FixedProbability(0.3), weight=0.4, delay=0.0)
+    net.project(source, out, FixedIndegree(2), weight=0.2, delay=0.0)
+    if feedback:
+        net.project(out, first, FixedProbability(0.3), weight=0.3, delay=27.0)
+        net.project(second, second, FixedProbability(0.2, autapses=False), weight=-0.2, delay=1.0)
+        net.project(source, out, AllToAll(), weight=Normal(0.0, 0.05), delay=Uniform(1.0, 33.0))
+        net.project(first[::2], second[5:15], OneToOne(), weight=0.5, delay=3.0)
+    return net
+
+
+case("chain without delay", dt=1.0)(lambda: chain(feedback=False))
+case("zero and long delays in one network", dt=1.0)(lambda: chain(feedback=True))
+
+
+def coincident(weight=1e6, size=30, threshold=1e7):
+    """Strong synapses of different sizes, so that the quantum is tiny, whose sources all fire in the same steps."""
+    net = Network()
+    source = net.population("source", size, SpikeTrains(np.repeat([1.0, 4.0], size), np.tile(np.arange(size), 2)))
+    cells = net.population("cells", 40, LIF(v_threshold=threshold, receptors={"hit": Delta()}))
+    net.project(source, cells, AllToAll(), weight=weight * (1.0 + np.linspace(0.0, 0.9, size * 40)), delay=1.0)
+    net.project(source, cells, OneToOneOf(size), weight=1e-3, delay=1.0)
+    return net
+
+
+def OneToOneOf(size):
+    return PairList(np.arange(size), np.arange(size))
+
+
+case("accumulators of int64")(coincident)
+
+
+@case("more parts than neurons")
+def _():
+    net = Network()
+    source = net.population("source", 3, Poisson(rate=500.0))
+    one = net.population("one", 1, LIF(receptors={"hit": Delta(), "unused": ExponentialCurrent()}))
+    two = net.population("two", 2, IF())
+    net.project(source, one, AllToAll(), weight=10.0, delay=0.5, receptor="hit")
+    net.project(one, two, AllToAll(), weight=0.75, delay=0.0)
+    net.project(two, one, Dense([[1.0], [2.0]]), delay=1.5, receptor="hit")
+    net.stimulate(one, PoissonDrive(rate=2000.0, weight=2.0, receptor="hit"))
+    return net
+
+
+@case("sources alone")
+def _():
+    net = Network()
+    net.population("source", 30, Poisson(rate=100.0))
+    net.population("trains", 2, SpikeTrains([1.0, 2.0], [0, 1]))
+    return net
+
+
+@case("many populations of many models", seed=2**64 - 1)
+def _():
+    net = Network()
+    receptors = ({"exc": ExponentialCurrent(), "inh": ExponentialCurrent()}, {"hit": Delta()},
+                 {"exc": ExponentialConductance(), "inh": ExponentialConductance(reversal=-80.0)})  # fmt: skip
+    weights = ({"exc": 300.0, "inh": -200.0}, {"hit": 3.0}, {"exc": 5.0, "inh": 2.0})
+    groups = [net.population(f"group{k}", 12 + k, LIF(receptors=receptors[k % 3], i_e=300.0), initial=V) for k in range(5)]
+    for a, source in enumerate(groups):
+        for b, target in enumerate(groups):
+            for receptor, weight in weights[b % 3].items():
+                net.project(source[a % 3 :: 2], target[b % 2 :], FixedProbability(0.3), weight=weight,
+                            delay=Uniform(0.5, 3.0 + a), receptor=receptor)  # fmt: skip
+    for k, group in enumerate(groups):
+        net.stimulate(group[k:], NoiseCurrent(sd=400.0, interval=0.5 + 0.5 * (k % 2)))
+    return net
+
+
+@case("more input slots than a block holds", dt=1.0, steps=3)
+def _():
+    net = Network()
+    size = BLOCK + 500
+    source = net.population("source", 40, Poisson(rate=500.0))
+    cells = net.population("cells", size, IF(receptors={"input": Delta()}))
+    net.project(source, cells[size - 2000 :], FixedIndegree(3), weight=0.5, delay=1.0)
+    net.project(source, cells[:: BLOCK // 30], Dense(np.full((40, len(cells[:: BLOCK // 30])), 0.25)), delay=0.0)
+    return net
+
+
+case("float32", precision="float32")(lambda: recurrent(LIF(), {"exc": 400.0, "inh": -90.0}, initial=V))
+
+NAMES = [name for name, _ in CASES]
+VARIANTS = [(engine, threads) for engine in ENGINES for threads in THREADS
+            if threads <= engine_class(engine).most_parts and (engine, threads) != ("reference", 1)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("engine", "threads"), VARIANTS)
+@pytest.mark.parametrize("name", NAMES)
+def test_same_as_reference(name, engine, threads):
+    """The same spikes, sampled variables, counts and rates, bit for bit, on every engine and number of threads."""
+    if name in UNSUPPORTED.get(engine, {}):
+        pytest.skip(UNSUPPORTED[engine][name])
+    assert_identical(simulate(dict(CASES)[name], engine, threads), expected(name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_case_spikes(name):
+    """Every population of every case fires and its state moves, so that agreement means something."""
+    for population, spikes in expected(name).spikes.items():
+        assert len(spikes) > 0, population
+    for key, trace in expected(name).traces.items():
+        if not key[1].startswith(("refractory", "unused")):
+            assert len(np.unique(trace.values)) > 1, key
+
+
+def test_each_case_once():
+    """No case is listed twice, under one name or two."""
+    assert len(set(NAMES)) == len(NAMES)
+    built = [(entry.build(), entry[1:]) for _, entry in CASES]
+    for at, mine in enumerate(built):
+        assert mine not in built[:at], NAMES[at]
+
+
+def test_nothing_listed_as_unsupported_without_need():
+    """Every entry of UNSUPPORTED names an engine and a case, gives a reason, and is refused by that engine."""
+    for engine, cases in UNSUPPORTED.items():
+        for name, reason in cases.items():
+            assert reason
+            assert engine in ENGINES
+            with pytest.raises(UnsupportedError):
+                simulate(dict(CASES)[name], engine, 1)
+
+
+def compiled(name: str):
+    return Simulation(dict(CASES)[name].build(), dt=dict(CASES)[name].dt).program
+
+
+def test_storage_types_are_those_the_cases_mean():
+    """The cases of int16, int32 and int64 do use these types, and the sums do pass the range of int32."""
+    assert {t.weights.dtype for t in compiled("weights of int16").tables} == {np.dtype(np.int16)}
+    assert {t.weights.dtype for t in compiled("weights of int32").tables} == {np.dtype(np.int32)}
+    assert {b.weights.dtype for b in compiled("conv of a large dynamic range").conv} == {np.dtype(np.int32)}
+    assert compiled("weights of int32").accumulator is np.int32
+    program = compiled("accumulators of int64")
+    assert program.accumulator is np.int64
+    assert 30 * 1e6 / program.cells[1].ports[0].quantum > 2**31
+
+
+def test_large_sums_are_right():
+    """A sum beyond int32 arrives whole, not wrapped around."""
+    net = coincident(threshold=np.inf)
+    net.record(net.populations["cells"], "v")
+    made = Simulation(net, dt=0.5)
+    jumps = made.run(2.0).trace("cells", "v").values[3] + 70.0
+    weights = 1e6 * (1.0 + np.linspace(0.0, 0.9, 1200)).reshape(30, 40)
+    assert made.program.accumulator is np.int64
+    np.testing.assert_allclose(jumps, weights.sum(axis=0) + 1e-3 * (np.arange(40) < 30), rtol=1e-7)
+
+
+def test_delay_that_rounds_to_nothing_is_refused():
+    """A delay too short for the grid is an error; its spikes must not get lost on the way."""
+    net = Network()
+    cells = net.population("cells", 1, IF())
+    net.project(net.population("source", 1, SpikeTrains([1.0], [0])), cells, OneToOne(), weight=1.0, delay=1e-9)
+    with pytest.raises(DescriptionError, match="delay"):
+        Simulation(net, dt=1.0)
+
+
+def test_neuron_that_fires_twice_in_a_step_is_refused():
+    """Two spikes of one neuron in one step are an error, also where their times differ in the last bit."""
+    net = Network()
+    net.population("source", 2, SpikeTrains([0.3, 0.3, 0.1 * 3], [0, 1, 0]))
+    with pytest.raises(DescriptionError, match="twice"):
+        Simulation(net, dt=0.1)
+
+
+# ---- random networks -----------------------------------------------------------------------------------------------
+
+MODELS = (
+    (LIF(receptors={"hit": Delta()}, i_e=250.0), {"hit": 4.0}),
+    (LIF(i_e=250.0), {"exc": 300.0, "inh": -100.0}),
+    (LIF(i_e=250.0, receptors={"exc": ExponentialConductance(), "inh": ExponentialConductance(reversal=-80.0)}), {"exc": 5.0, "inh": 2.0}),
+    (IF(v_threshold=15.0), {"input": 4.0}),
+)
+
+
+@st.composite
+def views(draw, population):
+    size = len(population)
+    start = draw(st.integers(0, size - 1))
+    return population[start : draw(st.integers(start + 1, size)) : draw(st.integers(1, 4))]
+
+
+@st.composite
+def rules(draw, source, target):
+    n, m = len(source), len(target)
+    flags = {"autapses": draw(st.booleans()), "multapses": draw(st.booleans())}
+    pair = st.tuples(st.integers(0, n - 1), st.integers(0, m - 1))
+    listed = draw(st.lists(pair, max_size=20))
+    choices = [
+        AllToAll(autapses=flags["autapses"]), FixedProbability(draw(st.floats(0.0, 1.0)), autapses=flags["autapses"]),
+        FixedIndegree(draw(st.integers(0, max(n - 1, 0))), **flags), FixedOutdegree(draw(st.integers(0, max(m - 1, 0))), **flags),
+        FixedTotalNumber(draw(st.integers(0, max(n * m - min(n, m), 0))), **flags),
+        PairList([s for s, _ in listed], [t for _, t in listed]),
+        Matrix(draw(st.integers(0, 9)) * np.eye(n, m) + 0.5), Dense(np.linspace(-1.0, 1.0, n * m).reshape(n, m)),
+    ]  # fmt: skip
+    return draw(st.sampled_from(choices + [OneToOne()] * (n == m)))
+
+
+@st.composite
+def synapses(draw, rule, source, target, scale, feed_forward):
+    """(weight, delay) that the rule allows; array weights only where each pair has its place."""
+    weight, delay = scale, draw(st.sampled_from([0.5, 1.0, 4.5])) if not feed_forward else 0.0
+    if isinstance(rule, Matrix | Dense):
+        return weight, delay
+    count = rule.synapse_count(len(source), len(target), 0) if getattr(rule, "autapses", True) else None
+    weights = [scale, Uniform(min(0.0, scale), max(0.0, scale)), Normal(scale, abs(scale) / 2)]
+    delays = [delay] if feed_forward else [delay, Uniform(0.5, 9.0), ClippedNormal(2.0, 2.0, low=0.5, high=12.0)]
+    if count:
+        weights.append(scale * np.linspace(-1.0, 1.0, count))
+        delays += [] if feed_forward else [0.5 + np.arange(count) % 11 * 0.5]
+    return draw(st.sampled_from(weights)), draw(st.sampled_from(delays))
+
+
+@st.composite
+def networks(draw):
+    net = Network()
+    sources = [net.population("noise", draw(st.integers(1, 25)), Poisson(rate=draw(st.sampled_from([100.0, 600.0]))))]
+    trains = sorted(draw(st.sets(st.tuples(st.integers(1, 40), st.integers(0, 9)), max_size=30)))
+    sources.append(net.population("trains", 10, SpikeTrains([0.5 * n for n, _ in trains], [i for _, i in trains])))
+    cells = []
+    for k in range(draw(st.integers(1, 3))):
+        model, weights = draw(st.sampled_from(MODELS))
+        cells.append((net.population(f"cells{k}", draw(st.integers(1, 30)), model), weights))
+    for _ in range(draw(st.integers(1, 5))):
+        at = draw(st.integers(0, len(cells) - 1))
+        before = [*sources, *(population for population, _ in cells[:at])]
+        feed_forward = draw(st.booleans())
+        source = draw(views(draw(st.sampled_from(before if feed_forward else [*before, *(p for p, _ in cells[at:])]))))
+        target = draw(views(cells[at][0]))
+        rule = draw(rules(source, target))
+        receptor, scale = draw(st.sampled_from(sorted(cells[at][1].items())))
+        weight, delay = draw(synapses(rule, source, target, scale, feed_forward))
+        try:
+            net.project(source, target, rule, weight=weight, delay=delay, receptor=receptor)
+        except DescriptionError as error:  # a slice that is too small for the rule
+            assert " needs " in str(error)  # noqa: PT017
+    for _ in range(draw(st.integers(0, 3))):
+        population, weights = draw(st.sampled_from(cells))
+        view, (receptor, scale) = draw(views(population)), draw(st.sampled_from(sorted(weights.items())))
+        rows = np.linspace(0.0, 500.0, 3 * len(view)).reshape(3, len(view))
+        net.stimulate(view, draw(st.sampled_from([
+            PoissonDrive(rate=1500.0, weight=scale, receptor=receptor), PoissonDrive(rate=10.0 * rows[1], weight=scale, receptor=receptor),
+            DirectCurrent(Normal(200.0, 100.0)), StepCurrent([1.0, 7.0], rows[:2]), SampledCurrent(rows, 1.5),
+            NoiseCurrent(sd=300.0, interval=draw(st.sampled_from([0.5, 2.0]))),
+        ])))  # fmt: skip
+    return net
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(networks(), st.integers(0, 2**64 - 1))
+def test_random_networks(net, seed):
+    """The same on two threads as on the reference engine, whatever is put together."""
+    drawn = Case(net.copy, steps=40, seed=seed)
+    assert_identical(simulate(drawn, "cpu", 2), simulate(drawn, "reference", 1))
