@@ -38,7 +38,10 @@ def _digits(picture: Path, seed: int) -> None:
     results = {steps: snn.run(data.test_images, steps=steps) for steps in STEPS}
     ann = accuracy(module, data.test_images, data.test_labels)
     console.print(_table(snn, results, data, ann))
-    console.print(f"The first layer turns the image into a current, once: {snn.report.input_macs:,} of the multiply-accumulates.\n")
+    console.print(
+        "Synaptic ops are additions caused by spikes, MACs multiply-accumulates; those of the SNN\n"
+        "are its first layer, which turns the image into a current, once.\n"
+    )
     longest = results[STEPS[-1]].accuracy(data.test_labels)
     accuracy_over_steps(longest, ann, title="Held-out digits, converted network").savefig(picture, dpi=120)
     console.print(f"Accuracy over steps: {picture}\n")
@@ -46,11 +49,11 @@ def _digits(picture: Path, seed: int) -> None:
 
 def _table(snn: ConvertedNetwork, results: dict[int, SpikingResult], data: Split, ann: float) -> Table:
     table = Table(title=f"{len(data.test_labels)} held-out digits; costs of one image")
-    for name in ("network", "steps", "accuracy", "spikes", "synaptic operations", "multiply-accumulates", "ms"):
+    for name in ("network", "steps", "accuracy", "spikes", "synaptic ops", "MACs", "ms"):
         table.add_column(name, justify="left" if name == "network" else "right")
-    table.add_row("ANN (torch)", "", f"{100 * ann:.1f} %", "", "", f"{snn.report.macs:,}", "")
+    table.add_row("ANN", "", f"{100 * ann:.1f} %", "", "", f"{snn.report.macs:,}", "")
     for steps, result in results.items():
-        table.add_row("SNN (spikesim)", str(steps), f"{100 * result.accuracy(data.test_labels)[-1]:.1f} %", f"{result.spikes.mean():,.0f}",
+        table.add_row("SNN", str(steps), f"{100 * result.accuracy(data.test_labels)[-1]:.1f} %", f"{result.spikes.mean():,.0f}",
                       f"{result.synaptic_operations.mean():,.0f}", f"{snn.report.input_macs:,}",
                       f"{1e3 * result.seconds / len(data.test_labels):.2f}")  # fmt: skip
     return table

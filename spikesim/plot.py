@@ -34,7 +34,7 @@ def raster(recording: Recording, *, bin: float = 5.0, most: int = 500) -> Figure
         every = max(1, -(-len(inside) // MOST_DOTS))
         thinned |= every > 1
         rows = np.searchsorted(shown, spikes.ids[inside[::every]])
-        dots.plot(spikes.times[inside[::every]], height + rows, ".", ms=1.5, mew=0, color=colour, rasterized=True)
+        dots.plot(spikes.times[inside[::every]], height + rows, ".", ms=2.5, mew=0, color=colour, rasterized=True)
         dots.text(1.005, height + len(shown) / 2, name, color=colour, transform=dots.get_yaxis_transform(), va="center")
         edges, values = recording.psth(name, bin=bin)
         rates.step(edges, values, where="post", color=colour, lw=1)

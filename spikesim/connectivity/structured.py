@@ -29,6 +29,10 @@ class Structured(Rule):
             raise DescriptionError(f"{what}: from sources of shape {source_shape} this {type(self).__name__} gives targets of "
                                    f"shape {wanted}, but the target has shape {target_shape}")  # fmt: skip
 
+    def stored_count(self) -> int:
+        """The number of weights that are stored."""
+        return self.weights.size  # type: ignore[attr-defined]
+
 
 class Dense(Structured):
     """All-to-all with a full matrix ``weights`` (sources, targets), stored row by row."""

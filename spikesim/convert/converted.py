@@ -93,7 +93,7 @@ def from_torch(module: nn.Module, calibration: Any, *, percentile: float = 99.9)
         raise DescriptionError(f"from_torch: percentile must lie in (0, 100], got {percentile}")
     stages = linear_stages(module, images)
     calibrated = calibrate(stages, images, percentile=percentile)
-    cost = multiply_accumulates(module, torch.as_tensor(images, dtype=next(module.parameters()).dtype))
+    cost = multiply_accumulates(module, images)
     return ConvertedNetwork(lower(stages, calibrated), _report(stages, calibrated, cost, percentile), tuple(stages))
 
 

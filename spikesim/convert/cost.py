@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from spikesim.convert.graph import CONVOLUTIONS, Stage, eval_mode
+from spikesim.convert.graph import CONVOLUTIONS, Stage, eval_mode, first_sample
 
 WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
@@ -26,7 +26,7 @@ def multiply_accumulates(module: nn.Module, example: Any) -> dict[str, int]:
     hooks = [layer.register_forward_hook(count(name)) for name, layer in module.named_modules() if isinstance(layer, WEIGHTED)]
     try:
         with eval_mode(module), torch.no_grad():
-            module(torch.as_tensor(example)[:1])
+            module(first_sample(module, example))
     finally:
         for hook in hooks:
             hook.remove()

@@ -68,7 +68,7 @@ def linear_stages(module: nn.Module, example: Any) -> list[Stage]:
     root = nn.Sequential(module) if tracer.is_leaf_module(module, "") else module
     with eval_mode(root), torch.no_grad():
         graph = _trace(tracer, root)
-        _ShapeRecorder(root, graph).run(_first_sample(root, example))
+        _ShapeRecorder(root, graph).run(first_sample(root, example))
     chain = _Chain(next(iter(graph.nodes)).meta["shape"])
     _refuse_hooks(chain, root)
     _walk(chain, graph, root)
@@ -80,7 +80,7 @@ def linear_stages(module: nn.Module, example: Any) -> list[Stage]:
 
 def run_stages(stages: Sequence[Stage], images: Any) -> np.ndarray:
     """What the stages compute, in float64, for images (n, *in_shape): (n, *out_shape) of the last stage."""
-    values = torch.as_tensor(images).double()
+    values = images.double() if isinstance(images, torch.Tensor) else torch.from_numpy(np.array(images, np.float64))
     if tuple(values.shape[1:]) != stages[0].in_shape:
         raise DescriptionError(f"run_stages: expected images (n, *in_shape), in_shape {stages[0].in_shape}, got {tuple(values.shape)}")
     for stage in stages:
@@ -273,12 +273,13 @@ def _zero_padding(module: Any) -> Shape | None:
     return None if any(total % 2 for total in reach) else tuple(total // 2 for total in reach)
 
 
-def _first_sample(module: nn.Module, example: Any) -> torch.Tensor:
+def first_sample(module: nn.Module, example: Any) -> torch.Tensor:
+    """The first of a batch of examples, as the module takes it."""
     like = next(module.parameters(), torch.zeros(()))
-    batch = torch.as_tensor(example, dtype=like.dtype, device=like.device)
+    batch = example if isinstance(example, torch.Tensor) else np.array(example)  # a copy: torch warns of read-only arrays
     if batch.ndim < 2 or len(batch) == 0:
         raise DescriptionError(f"linear_stages: expected an example batch of shape (n, *in_shape), got {tuple(batch.shape)}")
-    return batch[:1].clone()  # a layer may work in place
+    return torch.as_tensor(batch[:1], dtype=like.dtype, device=like.device).clone()  # a layer may work in place
 
 
 def _trace(tracer: fx.Tracer, module: nn.Module) -> fx.Graph:

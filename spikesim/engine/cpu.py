@@ -93,6 +93,7 @@ class Cpu:
 
     def advance(self, steps: int) -> Segment:
         """Run ``steps`` steps, at most ``largest_chunk``."""
+        assert 0 <= steps <= self.largest_chunk, "the recording buffers hold no more"
         first = self.step
         self.recorded[:] = 0
         self.neuron_counts[:] = 0

@@ -5,11 +5,11 @@ to the kernel cache as a module of its own, and compiled by numba, which keeps t
 that was compiled once starts in milliseconds.
 """
 
+import ast
 import hashlib
 import importlib.util
 import inspect
 import os
-import re
 import sys
 import tempfile
 import textwrap
@@ -109,16 +109,25 @@ def _body(cells: Cells, varying: list[str]) -> list[str]:
     return [*lines, "fired[i] = spike", "spikes += spike"]
 
 
+class _TypedNumbers(ast.NodeTransformer):
+    """Gives every number in a step the type of the state, for a double would turn all it meets into doubles."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        if isinstance(node.value, bool) or not isinstance(node.value, int | float):
+            return node
+        return ast.Call(ast.Name("real", ast.Load()), [node], [])
+
+
 def _function(name: str, step: Callable) -> str:
     """The source of a scalar step under a new name, compiled."""
     try:
-        text = textwrap.dedent(inspect.getsource(step))
-    except (OSError, TypeError):
+        tree = ast.parse(textwrap.dedent(inspect.getsource(step)))
+    except (OSError, TypeError, SyntaxError):
         raise KindError(f"the scalar step {step!r} has no source text that can be read; define it in a file") from None
-    text, found = re.subn(r"\A(?:@\w+\s*\n)*def \w+\(", f"def {name}(", text)
-    if not found:
-        raise KindError(f"the scalar step {step!r} must be a plain function (def ...), found:\n{text}")
-    return f'\n\n@njit(error_model="numpy")\n{text}'
+    if not isinstance(tree.body[0], ast.FunctionDef):
+        raise KindError(f"the scalar step {step!r} must be a plain function (def ...), found:\n{ast.unparse(tree)}")
+    tree.body[0].name, tree.body[0].decorator_list = name, []
+    return f'\n\n@njit(error_model="numpy")\n{ast.unparse(_TypedNumbers().visit(tree))}'
 
 
 def load_sweep(cells: Cells, precision: str, accumulator: str) -> int:

@@ -15,7 +15,7 @@ from spikesim.engine.plan import CELLS, CONV, DENSE, DRIVE, HELD, NOISE, SAMPLER
 from spikesim.program import MEMBRANE, POISSON
 from spikesim.random import standard_normal, word_of, words
 
-SWEPT = 256  # neurons of one call of a sweep; their flags are searched only if one of them fired
+SWEPT = 512  # neurons of one call of a sweep; their flags are searched only if one of them fired
 
 
 @njit
@@ -220,9 +220,17 @@ def _drive(plan, zero, part, step):
 
 
 @njit
-def _collect(fired, first, last, out, at):
+def _collect(fired_at, first, last, out, at):
     """Append the neurons of [first, last) whose flag is set to ``out`` from ``at`` on; returns the new end."""
-    for i in range(first, last):
+    fired = carray(pointer(fired_at, np.uint8), last)
+    eights = carray(pointer(fired_at + first, np.uint64), (last - first) // 8)
+    for k in range(len(eights)):
+        if eights[k]:
+            for i in range(first + 8 * k, first + 8 * k + 8):
+                if fired[i]:
+                    out[at] = i
+                    at += 1
+    for i in range(first + 8 * len(eights), last):
         if fired[i]:
             out[at] = i
             at += 1
@@ -234,12 +242,11 @@ def _update(plan, what, low, high, part, step, out):
     """Advance the neurons [low, high) of one population; write who fired into ``out`` and return how many."""
     count = 0
     if what.kind == MEMBRANE:
-        fired = carray(pointer(plan.fired_at + what.start, np.uint8), high)
         rows_at = carray(pointer(what.rows_at, np.int64), plan.threads)[part]
         for first in range(low, high, SWEPT):
             last = min(first + SWEPT, high)
             if call_sweep(what.sweep, first, last, rows_at, what.constants_at):
-                count = _collect(fired, first, last, out, count)
+                count = _collect(plan.fired_at + what.start, first, last, out, count)
     elif what.kind == POISSON:
         limits = carray(pointer(what.limits_at, np.uint64), high)
         for i in range(low, high):
