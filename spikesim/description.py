@@ -17,8 +17,8 @@ from spikesim.units import plain
 
 
 def real(
-    default: Any = MISSING,
     *,
+    default: Any = MISSING,
     unit: str | None = None,
     above: float = -np.inf,
     at_least: float = -np.inf,
@@ -32,12 +32,12 @@ def real(
     return field(default=default, metadata={"real": limits})
 
 
-def whole(default: Any = MISSING, *, at_least: int = 0) -> Any:
+def whole(*, default: Any = MISSING, at_least: int = 0) -> Any:
     """An integer field, at least ``at_least``."""
     return field(default=default, metadata={"whole": at_least})
 
 
-def flag(default: bool) -> Any:
+def flag(*, default: bool) -> Any:
     """A field that is True or False."""
     return field(default=default, metadata={"flag": True})
 

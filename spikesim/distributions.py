@@ -45,8 +45,8 @@ class ClippedNormal(Distribution):
 
     mean: float = real()
     sd: float = real(at_least=0.0)
-    low: float = real(-np.inf, infinite=True)
-    high: float = real(np.inf, infinite=True)
+    low: float = real(default=-np.inf, infinite=True)
+    high: float = real(default=np.inf, infinite=True)
 
     def check(self) -> None:
         if self.sd == 0.0:

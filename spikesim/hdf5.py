@@ -62,7 +62,7 @@ def write_dataset(parent: Any, name: str, kind: str, array: np.ndarray) -> None:
 
 def _compact(parent: Any, array: np.ndarray) -> Any:
     """A dataset with its values in its object header, which ``create_dataset`` cannot do for single numbers."""
-    from h5py import Dataset, h5d, h5p, h5s, h5t
+    from h5py import Dataset, h5d, h5p, h5s, h5t  # type: ignore[attr-defined]
 
     plan = h5p.create(h5p.DATASET_CREATE)
     plan.set_layout(h5d.COMPACT)
@@ -140,7 +140,7 @@ def child(reading: Reading, parent: Any, name: str) -> Any:
     if where.count("/") > DEEPEST:
         raise unexpected(f"at most {DEEPEST} levels", "a deeper one", DAMAGED, where)
     node = parent[name]
-    address = h5py.h5o.get_info(node.id).addr
+    address = h5py.h5o.get_info(node.id).addr  # type: ignore[attr-defined]
     if address in reading.met:  # a cycle, or a file that unfolds to far more than its size
         raise unexpected("an object of its own", "a second link to one that was read already", DAMAGED, where)
     reading.met.add(address)
@@ -220,6 +220,6 @@ def unescaped(text: str) -> str:
     return "" if text == "%" else unquote(text, errors="surrogatepass")
 
 
-def unexpected(expected: str, found: str, hint: str, where: str = "") -> FileFormatError:
+def unexpected(expected: str, found: str, hint: str, where: str | None = "") -> FileFormatError:
     """A `FileFormatError` in our form of words."""
     return FileFormatError(f"{where}{': ' if where else ''}expected {expected}, found {found}; {hint}")

@@ -19,7 +19,7 @@ class View(Description):
     population: str
     start: int = whole()
     stop: int = whole(at_least=1)
-    step: int = whole(1, at_least=1)
+    step: int = whole(default=1, at_least=1)
 
     def check(self) -> None:
         if self.start >= self.stop or self.stop >= 2**31:
@@ -47,7 +47,7 @@ class Population(Description):
 
     def check(self) -> None:
         _identifier(self.name, "population")
-        shape = (self.shape,) if isinstance(self.shape, int | np.integer) else self.shape
+        shape: Any = (self.shape,) if isinstance(self.shape, int | np.integer) else self.shape
         if not isinstance(shape, Sequence) or not shape or not all(
             isinstance(n, int | np.integer) and not isinstance(n, bool) for n in shape):  # fmt: skip
             raise KindError(f"population {self.name!r}: expected a size or a shape of whole numbers, got {self.shape!r}")

@@ -123,4 +123,4 @@ class NoiseCurrent(Stimulus):
 
     sd: float = real(unit="pA", at_least=0.0)
     interval: float = real(unit="ms", above=0.0)
-    mean: float = real(0.0, unit="pA")
+    mean: float = real(default=0.0, unit="pA")

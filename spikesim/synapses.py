@@ -8,7 +8,7 @@ in mV; beside conductances it is the current (pA) or conductance (nS) at the mid
 
 import math
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,11 +26,11 @@ class Receptor(Description):
     STATE: ClassVar[tuple[str, ...]] = ()  # the variable named after the receptor comes first
     step: ClassVar[Callable]
 
-    def coefficients(self, h: float, leak_rate, c_m) -> dict[str, np.ndarray | float]:
+    def coefficients(self, h: float, leak_rate: Any, c_m: Any) -> dict[str, Any]:
         """The step's coefficients by name for a membrane of leak rate 1/tau_m (1/ms) and capacity c_m (pF)."""
         raise NotImplementedError
 
-    def midpoint_coefficients(self, h: float) -> dict[str, np.ndarray | float]:
+    def midpoint_coefficients(self, h: float) -> dict[str, Any]:
         """The step's coefficients when the contribution is the value at the middle of the step."""
         raise NotImplementedError
 
@@ -71,7 +71,7 @@ class ExponentialCurrent(Receptor):
 
     KIND, UNIT, STATE = CURRENT, "pA", ("current",)
     step = staticmethod(exponential_step)
-    tau: float = real(2.0, unit="ms", above=0.0, varies=True)
+    tau: float = real(default=2.0, unit="ms", above=0.0, varies=True)
 
     def coefficients(self, h, leak_rate, c_m):
         gain = propagators.exponential_current(h, self.tau, leak_rate, c_m)
@@ -89,7 +89,7 @@ class AlphaCurrent(Receptor):
 
     KIND, UNIT, STATE = CURRENT, "pA", ("current", "slope")
     step = staticmethod(alpha_step)
-    tau: float = real(2.0, unit="ms", above=0.0, varies=True)
+    tau: float = real(default=2.0, unit="ms", above=0.0, varies=True)
 
     def coefficients(self, h, leak_rate, c_m):
         return self._kernel(h) | {
@@ -114,8 +114,8 @@ class ExponentialConductance(Receptor):
 
     KIND, UNIT, STATE = CONDUCTANCE, "nS", ("conductance",)
     step = staticmethod(exponential_step)
-    tau: float = real(2.0, unit="ms", above=0.0, varies=True)
-    reversal: float = real(0.0, unit="mV", varies=True)
+    tau: float = real(default=2.0, unit="ms", above=0.0, varies=True)
+    reversal: float = real(default=0.0, unit="mV", varies=True)
 
     def midpoint_coefficients(self, h):
         return {"decay": propagators.decay(h, self.tau), "gain": propagators.decay(h / 2, self.tau)}

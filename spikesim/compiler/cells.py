@@ -18,10 +18,9 @@ from spikesim.stimulus import Poisson, SpikeTrains
 PARAMETERS = 256  # streams kept for the parameters (and as many initial values) of one population
 
 
-def compile_population(population: Population, place: dict[str, int], *, dt: float, seed: int, quanta: dict[str, Quantum],
+def compile_population(population: Population, place: dict[str, Any], *, dt: float, seed: int, quanta: dict[str, Quantum],
                        driven: set[str], injected: bool) -> Cells:  # fmt: skip
-    """One population as `Cells`; ``place`` holds index, size, start and stage, ``quanta`` a quantum for each receptor."""
-    place = {"name": population.name, **place}
+    """One population as `Cells`; ``place`` holds name, index, size, start and stage, ``quanta`` a quantum for each receptor."""
     if isinstance(population.model, Poisson):
         return _poisson(population, place, dt, seed)
     if isinstance(population.model, SpikeTrains):

@@ -70,7 +70,7 @@ def _cells(network: Network, quanta: Quanta, *, dt: float, seed: int) -> dict[st
     for index, (name, population) in enumerate(network.populations.items()):
         stimuli = [s.stimulus for s in network.stimulations if s.target.population == name]
         cells[name] = compile_population(
-            population, {"index": index, "size": len(population), "start": start, "stage": stage_of[name]}, dt=dt, seed=seed,
+            population, {"name": name, "index": index, "size": len(population), "start": start, "stage": stage_of[name]}, dt=dt, seed=seed,
             quanta={receptor: quantum for (owner, receptor), quantum in quanta.items() if owner == name},
             driven={s.receptor for s in stimuli if isinstance(s, PoissonDrive)},
             injected=any(not isinstance(s, PoissonDrive) for s in stimuli),

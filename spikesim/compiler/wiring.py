@@ -101,7 +101,7 @@ def build_blocks(network: Network, cells: dict[str, Cells], quanta: Quanta, *, d
             made["dense"].append(DenseBlock(ends, _integers(rule_weights(rule, projection.weight), quantum)))
             continue
         shape = network.shape(projection.source)
-        conv = rule.as_conv(shape, projection.name) if isinstance(rule, Pool) else rule
+        conv: Any = rule.as_conv(shape, projection.name) if isinstance(rule, Pool) else rule
         made["conv"].append(_conv(conv, ends, shape, network.shape(projection.target), projection.weight, quantum))
     return {field: tuple(blocks) for field, blocks in made.items()}
 

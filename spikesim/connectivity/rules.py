@@ -44,7 +44,7 @@ class OneToOne(Rule):
 class AllToAll(Rule):
     """Every source with every target."""
 
-    autapses: bool = flag(True)
+    autapses: bool = flag(default=True)
 
     def synapse_count(self, sources, targets, selves):
         return sources * targets - (0 if self.autapses else selves)
@@ -54,7 +54,7 @@ class FixedProbability(Rule):
     """Every pair is connected with probability ``p``, independently (pairwise Bernoulli)."""
 
     p: float = real(at_least=0.0, at_most=1.0)
-    autapses: bool = flag(True)
+    autapses: bool = flag(default=True)
 
     def synapse_count(self, sources, targets, selves):
         return None
@@ -67,8 +67,8 @@ class FixedIndegree(Rule):
     """Every target draws ``k`` sources uniformly."""
 
     k: int = whole()
-    autapses: bool = flag(True)
-    multapses: bool = flag(True)
+    autapses: bool = flag(default=True)
+    multapses: bool = flag(default=True)
 
     def check_sizes(self, sources, targets, selves, what):
         _room(self, self.k, sources - (0 if self.autapses or not selves else 1), "sources for each target", what)
@@ -81,8 +81,8 @@ class FixedOutdegree(Rule):
     """Every source draws ``k`` targets uniformly."""
 
     k: int = whole()
-    autapses: bool = flag(True)
-    multapses: bool = flag(True)
+    autapses: bool = flag(default=True)
+    multapses: bool = flag(default=True)
 
     def check_sizes(self, sources, targets, selves, what):
         _room(self, self.k, targets - (0 if self.autapses or not selves else 1), "targets for each source", what)
@@ -95,8 +95,8 @@ class FixedTotalNumber(Rule):
     """``n`` synapses, each between a uniformly drawn source and target."""
 
     n: int = whole()
-    autapses: bool = flag(True)
-    multapses: bool = flag(True)
+    autapses: bool = flag(default=True)
+    multapses: bool = flag(default=True)
 
     def check_sizes(self, sources, targets, selves, what):
         _room(self, self.n, sources * targets - (0 if self.autapses else selves), "pairs", what)

@@ -149,7 +149,8 @@ class Reference:
         for block, fan_out in zip(self.program.dense + self.program.conv, self.fan_out, strict=True):
             ends = block.ends
             if ends.source == cells.index and step + ends.delay >= after:
-                for target, weight in fan_out.get((neuron - ends.source_start) / ends.source_step, ()):
+                source, beside = divmod(neuron - ends.source_start, ends.source_step)
+                for target, weight in fan_out.get(source, ()) if beside == 0 else ():
                     self.due[step + ends.delay][ends.target, ends.port, ends.target_start + ends.target_step * target] += weight
 
     def _owner(self, slot: int) -> tuple[int, int, int]:

@@ -54,12 +54,12 @@ class IF(Neuron):
     Source: soft reset after Rueckauer et al. (2017).
     """
 
-    c_m: Any = real(1.0, unit="pF", above=0.0, varies=True)
-    v_threshold: Any = real(1.0, unit="mV", varies=True, infinite=True)
-    v_reset: Any = real(0.0, unit="mV", varies=True)
+    c_m: Any = real(default=1.0, unit="pF", above=0.0, varies=True)
+    v_threshold: Any = real(default=1.0, unit="mV", varies=True, infinite=True)
+    v_reset: Any = real(default=0.0, unit="mV", varies=True)
     reset: str = "subtract"
-    t_ref: Any = real(0.0, unit="ms", at_least=0.0, varies=True)
-    i_e: Any = real(0.0, unit="pA", varies=True)
+    t_ref: Any = real(default=0.0, unit="ms", at_least=0.0, varies=True)
+    i_e: Any = real(default=0.0, unit="pA", varies=True)
     receptors: Mapping[str, Receptor] = field(default_factory=lambda: {"input": Delta()})
 
     def check(self) -> None:

@@ -63,13 +63,13 @@ class LIF(Neuron):
     Source: Lapicque (1907); the defaults are those of NEST's iaf_psc_exp.
     """
 
-    tau_m: Any = real(10.0, unit="ms", above=0.0, varies=True)
-    c_m: Any = real(250.0, unit="pF", above=0.0, varies=True)
-    v_rest: Any = real(-70.0, unit="mV", varies=True)
-    v_reset: Any = real(-70.0, unit="mV", varies=True)
-    v_threshold: Any = real(-55.0, unit="mV", varies=True, infinite=True)
-    t_ref: Any = real(2.0, unit="ms", at_least=0.0, varies=True)
-    i_e: Any = real(0.0, unit="pA", varies=True)
+    tau_m: Any = real(default=10.0, unit="ms", above=0.0, varies=True)
+    c_m: Any = real(default=250.0, unit="pF", above=0.0, varies=True)
+    v_rest: Any = real(default=-70.0, unit="mV", varies=True)
+    v_reset: Any = real(default=-70.0, unit="mV", varies=True)
+    v_threshold: Any = real(default=-55.0, unit="mV", varies=True, infinite=True)
+    t_ref: Any = real(default=2.0, unit="ms", at_least=0.0, varies=True)
+    i_e: Any = real(default=0.0, unit="pA", varies=True)
     receptors: Mapping[str, Receptor] = field(default_factory=lambda: {"exc": ExponentialCurrent(), "inh": ExponentialCurrent()})
 
     def check(self) -> None:
