@@ -34,7 +34,7 @@ LAYERS = (
     {""},
     {"convert", "convert.graph", "convert.calibrate", "convert.lower", "convert.cost", "convert.report", "convert.converted"},
     {"models", "models.data", "models.train", "models.lenet", "models.networks", "models.networks.vogels_abbott"},
-    {"info", "run_file", "bench", "demo", "cli"},
+    {"info", "run_file", "bench", "demo", "cli", "__main__"},
 )  # fmt: skip
 
 

@@ -92,7 +92,7 @@ def _body(cells: Cells, varying: list[str]) -> list[str]:
     def value(name: str) -> str:
         return f"{name}[i]" if name in varying else name
 
-    lines = ["current = real(default=0)", "jump = real(default=0)", "conductance = real(default=0)", "pull = real(default=0)"]
+    lines = ["current = real(0)", "jump = real(0)", "conductance = real(0)", "pull = real(0)"]
     for at, port in enumerate(cells.ports):
         lines += [f"x = real(input{at}[i]) * port{at}_quantum{f' + drive{at}[i]' if port.driven else ''}", f"input{at}[i] = 0"]
         states = [f"state{row}[i]" for row in port.variables]

@@ -4,6 +4,7 @@ Brian2 stamps a spike with the start of the step in which it was found, spikesim
 Brian2's refractory time also counts from that start, so it is given one step more to hold V for as long.
 """
 
+import logging
 import warnings
 from importlib.util import find_spec
 
@@ -38,6 +39,7 @@ def brian2():
         warnings.simplefilter("ignore")
         import brian2
 
+    logging.getLogger("brian2").setLevel("WARNING")
     brian2.prefs.codegen.target = "numpy"
     return brian2
 
@@ -76,45 +78,55 @@ def test_same_spikes(brian2, cells, membrane, random_network, in_spikesim):
 
 
 NEURON = {"tau_m": 20.0, "c_m": 200.0, "v_rest": -60.0, "v_reset": -60.0, "t_ref": 5.0}
-COBA = {"exc": sim.ExponentialConductance(tau=5.0, reversal=0.0), "inh": sim.ExponentialConductance(tau=10.0, reversal=-80.0)}
+RECEPTORS = {"exc": sim.ExponentialConductance(tau=5.0, reversal=0.0), "inh": sim.ExponentialConductance(tau=10.0, reversal=-80.0)}
 IN_BRIAN2 = {"tau_exc": 5.0, "tau_inh": 10.0, "e_exc": 0.0, "e_inh": -80.0}
 
 
-@pytest.fixture(scope="module")
-def driven():
-    """Input to two neurons, one that never fires and one that does: arrivals (steps of 0.1 ms) of two sorts of spikes."""
-    rng = np.random.default_rng(12)
-    return {"exc": np.sort(rng.choice(np.arange(2, 5000), 600, replace=False)), "inh": np.sort(rng.choice(np.arange(2, 5000), 60, replace=False))}
+BARRAGE = {"exc": (6.0, 400), "inh": (30.0, 40)}  # weight (nS), number of spikes
 
 
 @pytest.fixture
-def exact_response(brian2, cells, driven):
-    """(V of the first neuron each ms, spike times of the second) in Brian2 with RK4 in steps of 0.005 ms."""
-    dt = 0.005
+def arrivals():
+    """When the spikes of `BARRAGE` arrive, in steps of 0.1 ms within 300 ms."""
+    rng = np.random.default_rng(12)
+    return {receptor: np.sort(rng.choice(np.arange(2, 3000), count, replace=False)) for receptor, (_, count) in BARRAGE.items()}
+
+
+def barrage_in_brian2(brian2, cells, arrivals, dt):
+    """(V of a neuron that never fires, each ms; spike times of one that does) by RK4."""
     group = cells(CONDUCTANCES, 2, dt, method="rk4", v=-60.0, i_e=50.0, v_threshold=np.array([1e3, -50.0]), **NEURON, **IN_BRIAN2)
     parts = [group, voltage := brian2.StateMonitor(group[:1], "v", record=True, dt=1.0 * brian2.ms), spikes := brian2.SpikeMonitor(group)]
-    for receptor, steps in driven.items():
-        source = brian2.SpikeGeneratorGroup(1, np.zeros(len(steps), int), (steps * 0.1 - dt) * brian2.ms)
-        synapses = brian2.Synapses(source, group, on_pre=f"{receptor} += {6.0 if receptor == 'exc' else 30.0} * nS")
+    for receptor, steps in arrivals.items():
+        source = brian2.SpikeGeneratorGroup(1, np.zeros(len(steps), int), (0.1 * steps - dt) * brian2.ms)
+        synapses = brian2.Synapses(source, group, on_pre=f"{receptor} += {BARRAGE[receptor][0]} * nS")
         synapses.connect()
         parts += [source, synapses]
-    brian2.Network(parts).run(500.0 * brian2.ms)
-    return voltage.v[0][1:] / brian2.mV, spikes.t / brian2.ms + dt
+    brian2.Network(parts).run(300.0 * brian2.ms)
+    return np.asarray(voltage.v[0][1:] / brian2.mV), np.asarray(spikes.t / brian2.ms) + dt
 
 
-@pytest.mark.parametrize("dt", [0.1, 0.02])
-def test_conductances(run_cpu, driven, exact_response, dt):
-    """A neuron under a barrage of conductances: V and spike times against Brian2's RK4 at 0.005 ms."""
-    expected_v, expected_times = exact_response
+def barrage_in_spikesim(run_cpu, arrivals, dt):
+    """The same in spikesim."""
     net = sim.Network()
-    cell = net.population("cell", 2, sim.LIF(**NEURON, v_threshold=np.array([1e3, -50.0]), i_e=50.0, receptors=COBA))
-    for receptor, steps in driven.items():
-        source = net.population(receptor, 1, sim.SpikeTrains((steps - 1) * 0.1, np.zeros(len(steps), int)))
-        net.project(source, cell, sim.AllToAll(), weight=6.0 if receptor == "exc" else 30.0, delay=0.1, receptor=receptor)
+    model = sim.LIF(**NEURON, v_threshold=np.array([1e3, -50.0]), i_e=50.0, receptors=RECEPTORS)
+    cell = net.population("cell", 2, model, initial={"v": -60.0})
+    for receptor, steps in arrivals.items():
+        source = net.population(receptor, 1, sim.SpikeTrains(0.1 * (steps - 1), np.zeros(len(steps), int)))
+        net.project(source, cell, sim.AllToAll(), weight=BARRAGE[receptor][0], delay=0.1, receptor=receptor)
     net.record(cell[:1], "v", every=1.0)
     net.record(cell)
-    recording = run_cpu(net, 500.0, dt=dt)
-    times = recording.spikes["cell"].times
-    error = np.abs(recording.trace("cell", "v").values[:-1, 0] - expected_v)
-    print(dt, error.max(), len(times), len(expected_times), np.round(times-expected_times,4) if len(times)==len(expected_times) else "")
+    recording = run_cpu(net, 299.0, dt=dt)
+    return recording.trace("cell", "v").values[:, 0], recording.spikes["cell"].times
+
+
+def test_conductances(brian2, cells, run_cpu, arrivals):
+    """Under a barrage of conductances V is Brian2's at 0.005 ms to 0.0015 mV at 0.1 ms and 0.00006 mV at 0.02 ms.
+
+    So are the spike times, though late by what rounding up to the grid costs: on average less than two steps.
+    """
+    expected, times = barrage_in_brian2(brian2, cells, arrivals, 0.005)
+    for dt, bound in ((0.1, 1.5e-3), (0.02, 6e-5)):
+        v, found = barrage_in_spikesim(run_cpu, arrivals, dt)
+        late = found - times
+        print(dt, np.abs(v-expected).max(), late.mean(), late.max(), late.min(), len(late))
     assert 0

@@ -115,7 +115,7 @@ def test_stages_fit_together(name):
 
 def test_lenet_in_numbers():
     first, second, third, last = linear_stages(digits_lenet(), np.zeros((2, 1, 8, 8)))
-    assert [stage.name for stage in (first, second, third, last)] == ["0", "3", "7", "9"]
+    assert [stage.name for stage in (first, second, third, last)] == ["conv1", "conv2", "dense1", "dense2"]
     assert (second.kind, second.weights.shape, second.stride, second.padding) == ("conv", (32, 16, 6, 6), (2, 2), (2, 2))
     assert (third.kind, third.weights.shape, third.in_shape, third.out_shape) == ("dense", (64, 512), (32, 4, 4), (64,))
 
