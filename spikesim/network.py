@@ -288,7 +288,7 @@ def _check_structured(rule: Rule, weight: Any, delay: Any, what: str) -> None:
 def _check_per_synapse(label: str, value: Any, rule: Rule, sizes: tuple[int, int, int], what: str) -> None:
     if not isinstance(value, np.ndarray):
         return
-    count = rule.synapse_count(*sizes)
+    count = rule.array_size(*sizes)
     if count is None:
         raise DescriptionError(f"{what}: {label} cannot be an array with {type(rule).__name__}; use a number or a distribution")
     if value.size != count:

@@ -12,6 +12,7 @@ from numba import njit
 
 from spikesim.description import Distribution
 from spikesim.distributions import ClippedNormal, LogNormal, Normal, Uniform
+from spikesim.kernel import kernel
 
 MASK = np.uint64(0xFFFFFFFF)
 SHIFT = np.uint64(32)
@@ -94,7 +95,7 @@ def encode(value: float | np.ndarray | Distribution) -> tuple[int, np.ndarray]:
     return (CONSTANT, array.reshape(1)) if array.ndim == 0 else (ARRAY, np.ascontiguousarray(array).reshape(-1))
 
 
-@njit(cache=True)
+@kernel
 def draw(kind, numbers, seed, stream, index):
     """Value ``index`` (int64) of the quantity that `encode` described."""
     if kind == CONSTANT:
@@ -116,7 +117,7 @@ def draw(kind, numbers, seed, stream, index):
         attempt += 1
 
 
-@njit(cache=True)
+@kernel
 def _draw_many(kind, numbers, seed, stream, out):
     for index in range(len(out)):
         out[index] = draw(kind, numbers, seed, stream, index)

@@ -14,7 +14,7 @@ LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 
 # from the lowest layer up; a module may import from its own layer and from lower ones
 LAYERS = (
-    {"errors", "version", "memory", "propagators"},
+    {"errors", "version", "memory", "propagators", "kernel"},
     {"units"},
     {"description"},
     {"distributions", "synapses", "stimulus", "connectivity.rules", "connectivity.structured", "connectivity"},

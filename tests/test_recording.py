@@ -77,8 +77,9 @@ def test_probes_on_slices(start, stop, step, engine):
     where = slice(start, stop, step)
     recording = run(trains((where, "spikes"), (where, "counts")), 3.0, engine=engine)
     wanted = sorted((s, i) for s, i in zip(STEPS, IDS, strict=True) if i in ids)
-    assert list(zip(np.rint(recording.spikes["source"].times * 10).tolist(), recording.spikes["source"].ids.tolist(), strict=True)) == wanted
-    np.testing.assert_array_equal(recording.spikes["source"].recorded, ids)
+    spikes = recording.spikes["source"]
+    assert list(zip(np.rint(spikes.times * 10), spikes.ids, strict=True)) == wanted
+    np.testing.assert_array_equal(spikes.recorded, ids)
     np.testing.assert_array_equal(recording.counts["source"].ids, ids)
     np.testing.assert_array_equal(recording.counts["source"].values, np.bincount(IDS, minlength=4)[ids])
 
@@ -238,8 +239,9 @@ def test_to_pandas():
 
 
 @pytest.mark.parametrize("ask", [
-    lambda r: r.spikes["spam"], lambda r: r.trace("a", "w"), lambda r: r.traces["a", "w"], lambda r: r.trace("b", "v"), lambda r: r.rates["a"],
-    lambda r: r.counts["b"], lambda r: r.rate("spam"), lambda r: r.intervals("b"), lambda r: r.cv_isi("c"), lambda r: r.psth("b"),
+    lambda r: r.spikes["spam"], lambda r: r.trace("a", "w"), lambda r: r.traces["a", "w"], lambda r: r.trace("b", "v"),
+    lambda r: r.rates["a"], lambda r: r.counts["b"], lambda r: r.rate("spam"), lambda r: r.intervals("b"),
+    lambda r: r.cv_isi("c"), lambda r: r.psth("b"),
 ])  # fmt: skip
 def test_what_is_missing_is_named(ask):
     """Asking for what was not recorded says so, with what there is; it is a KeyError as well."""

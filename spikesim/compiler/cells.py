@@ -36,12 +36,13 @@ def compile_population(population: Population, place: dict[str, Any], *, dt: flo
 
 
 def _resolved(population: Population, index: int, seed: int) -> Neuron:
-    """The model with all distributions drawn, those of its receptors too."""
+    """The model with all distributions drawn and all arrays flat, those of its receptors too."""
     model, streams = population.model, iter(range(PARAMETERS * index, PARAMETERS * (index + 1)))
 
     def resolve(description: Description) -> dict[str, Any]:
-        return {key: drawn(value, len(population), seed=seed, stream=stream(PARAMETER, next(streams)))
-                for key, value in description.values().items() if isinstance(value, Distribution)}  # fmt: skip
+        flat = {key: value.reshape(-1) for key, value in description.values().items() if isinstance(value, np.ndarray)}
+        return flat | {key: drawn(value, len(population), seed=seed, stream=stream(PARAMETER, next(streams)))
+                       for key, value in description.values().items() if isinstance(value, Distribution)}  # fmt: skip
 
     receptors = {key: replace(receptor, **resolve(receptor)) for key, receptor in model.receptors.items()}  # type: ignore[union-attr]
     return replace(model, **resolve(model), receptors=receptors)  # type: ignore[return-value, arg-type]
@@ -96,8 +97,10 @@ def _trains(population: Population, place: dict[str, Any], dt: float) -> Cells:
     steps = on_grid(model.times, dt, what) - 1  # a spike found in step n is stamped (n + 1) dt
     if len(steps) and steps[0] < 0:
         raise DescriptionError(f"{what}: the earliest possible spike is at {dt:g} ms, got {model.times[0]:g}")
-    twice = (np.diff(steps) == 0) & (np.diff(model.ids) == 0)
+    order = np.lexsort((model.ids, steps))
+    steps, ids = steps[order], model.ids[order]
+    twice = (np.diff(steps) == 0) & (np.diff(ids) == 0)
     if twice.any():
         at = int(np.argmax(twice))
-        raise DescriptionError(f"{what}: neuron {model.ids[at]} fires twice at {model.times[at]:g} ms; give it one spike a step")
-    return Cells(**place, kind=TRAIN, train_steps=steps, train_ids=np.asarray(model.ids))
+        raise DescriptionError(f"{what}: neuron {ids[at]} fires twice at {(steps[at] + 1) * dt:g} ms; give it one spike a step")
+    return Cells(**place, kind=TRAIN, train_steps=steps, train_ids=ids)

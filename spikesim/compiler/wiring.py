@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from os import cpu_count
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from spikesim.connectivity.pairs import PairSource
 from spikesim.connectivity.rules import Matrix
 from spikesim.connectivity.structured import Conv, Dense, Pool, Structured
 from spikesim.connectivity.tables import BLOCK, Drawn, Piece, Table, add_magnitudes, build
-from spikesim.description import Distribution
+from spikesim.description import Distribution, same
 from spikesim.errors import DescriptionError
 from spikesim.network import Network, Projection
 from spikesim.program import Cells, ConvBlock, DenseBlock, Ends, Layout
@@ -30,6 +31,8 @@ def delay_steps(projection: Projection, dt: float) -> np.ndarray:
         steps = np.unique(on_grid(projection.delay, dt, what))
         if len(steps) and steps[0] < 1 and np.ndim(projection.delay):
             raise DescriptionError(f"{what}: 0 ms in an array of delays; without delay must be all of a projection or none")
+        if len(steps) and steps[0] < 1 and not same(projection.delay, 0.0):
+            raise DescriptionError(f"{what}: {projection.delay:g} ms is less than a step of {dt:g} ms; use 0 or one step")
         return steps
     low, high = (int(np.floor(d / dt + 0.5)) for d in projection.delay.support())
     if low < 1:
@@ -52,10 +55,20 @@ def build_tables(network: Network, cells: dict[str, Cells], layout: Layout, quan
         wide = any(quanta[p.target.population, p.receptor].bits == 32 for p in members)
         return build(source, block * BLOCK, next(c.size for c in cells.values() if c.index == source), [piece for _, piece in groups[key]],
                      np.unique(np.concatenate([delay_steps(p, dt) for p in members])), dt=dt, seed=seed,
-                     dtype=np.int32 if wide else np.int16, single=_single_weight(groups[key]), tick=tick)  # fmt: skip
+                     dtype=np.int32 if wide else np.int16, single=_single_weight(groups[key]), tick=unless_stopped)  # fmt: skip
+
+    stopped = Event()
+
+    def unless_stopped(done: int) -> None:
+        if stopped.is_set():
+            raise InterruptedError
+        tick(done)
 
     with ThreadPoolExecutor(cpu_count()) as pool:
-        return tuple(table for table in pool.map(one, sorted(groups)) if len(table.targets))
+        try:
+            return tuple(table for table in pool.map(one, sorted(groups)) if len(table.targets))
+        finally:
+            stopped.set()  # after Ctrl-C the pool would otherwise finish all tables first
 
 
 def _pieces(projection: Projection, index: int, cells: dict[str, Cells], layout: Layout, quanta: Quanta, seed: int):

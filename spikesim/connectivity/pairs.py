@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from spikesim.connectivity import rules
+from spikesim.kernel import kernel
 from spikesim.random import MASK, below, unit53, words
 
 LEAST_CHUNK = 1 << 14
@@ -62,7 +63,7 @@ def _pick(request, row, k, count):
     return min(np.int64(_uniform(request, row, k) * count), count - 1)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def one_to_one(request, cursor, chunk):
     """Target i with source i."""
     at = 0
@@ -72,7 +73,7 @@ def one_to_one(request, cursor, chunk):
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def all_to_all(request, cursor, chunk):
     """Each target with all sources."""
     at = 0
@@ -85,7 +86,7 @@ def all_to_all(request, cursor, chunk):
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fixed_probability(request, cursor, chunk):
     """Each target skips over its sources by geometric distances: the work is per synapse, not per pair."""
     at = 0
@@ -123,7 +124,7 @@ def _choose(request, row, available, marks, out):
             marks[out[k]] = False
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fixed_indegree(request, cursor, chunk):
     """Each target draws its sources."""
     at = 0
@@ -140,7 +141,7 @@ def fixed_indegree(request, cursor, chunk):
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fixed_outdegree(request, cursor, chunk):
     """Every source is drawn whole, whichever targets are asked for, so that the division changes nothing."""
     at = 0
@@ -158,7 +159,7 @@ def fixed_outdegree(request, cursor, chunk):
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fixed_total_number(request, cursor, chunk):
     """Every synapse draws its source and its target."""
     at = 0
@@ -188,7 +189,7 @@ def _permuted(cell, half_bits, request):
     return np.int64((left << np.uint64(half_bits)) | right)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fixed_total_number_distinct(request, cursor, chunk):
     """Pair k is the k-th of a random permutation of all allowed pairs (walking on until it is one)."""
     at = 0
@@ -213,7 +214,7 @@ def fixed_total_number_distinct(request, cursor, chunk):
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def listed(request, cursor, chunk):
     """The given pairs."""
     at = 0

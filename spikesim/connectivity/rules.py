@@ -25,6 +25,10 @@ class Rule(Description):
         """The exact number of synapses, or None where it is random."""
         raise NotImplementedError
 
+    def array_size(self, sources: int, targets: int, selves: int) -> int | None:
+        """How many values an array of weights or delays must have; None if there cannot be one."""
+        return self.synapse_count(sources, targets, selves)
+
     def expected_count(self, sources: int, targets: int, selves: int) -> float:
         """The expected number of synapses."""
         return float(self.synapse_count(sources, targets, selves) or 0)
@@ -42,9 +46,12 @@ class OneToOne(Rule):
 
 
 class AllToAll(Rule):
-    """Every source with every target."""
+    """Every source with every target. Arrays of weights or delays hold a value for each pair, forbidden ones too."""
 
     autapses: bool = flag(default=True)
+
+    def array_size(self, sources, targets, selves):
+        return sources * targets
 
     def synapse_count(self, sources, targets, selves):
         return sources * targets - (0 if self.autapses else selves)

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from spikesim.connectivity.pairs import PairSource
+from spikesim.kernel import kernel
 from spikesim.random import draw
 
 BLOCK = 1 << 16
@@ -64,14 +65,14 @@ def _steps(kind, numbers, seed, stream, number, dt):
     return np.int64(np.floor(draw(kind, numbers, seed, stream, number) / dt + 0.5))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count(sources, numbers, start, step, kind, values, seed, stream, dt, column, segments, width):
     for k in range(len(sources)):
         at = column[_steps(kind, values, seed, stream, numbers[k], dt)]
         segments[(start + step * sources[k]) * width + at + 2] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fill(chunk, source_start, source_step, slot_start, slot_step, delay_kind, delays, delay_stream,
           weight_kind, weights, weight_stream, scale, seed, dt, column, segments, width, shared, out_targets, out_weights):  # fmt: skip
     for k in range(len(chunk.sources)):
@@ -85,7 +86,7 @@ def _fill(chunk, source_start, source_step, slot_start, slot_step, delay_kind, d
             out_weights[place] = np.int64(np.rint(draw(weight_kind, weights, seed, weight_stream, number) / scale))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def add_magnitudes(targets, weights, sums):
     """Add to each slot of a block the sizes of the weights that end there."""
     one = len(weights) == 1

@@ -12,6 +12,7 @@ from spikesim.connectivity.tables import BLOCK
 from spikesim.engine.delivery import deliver_conv, deliver_dense, deliver_table
 from spikesim.engine.native import call_sweep, pointer, pointer_like, wait_for_all
 from spikesim.engine.plan import CELLS, CONV, DENSE, DRIVE, HELD, NOISE, SAMPLER, SHAPES, TABLE
+from spikesim.kernel import kernel
 from spikesim.program import MEMBRANE, POISSON
 from spikesim.random import standard_normal, word_of, words
 
@@ -311,7 +312,7 @@ def _sample(plan, zero, part, step, first_step):
             out[k] = row[ids[k]]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def work(plans, one, zero, part, first_step, steps):
     """Run a part from step ``first_step`` for ``steps`` steps, together with the threads of the other parts.
 

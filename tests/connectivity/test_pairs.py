@@ -1,6 +1,6 @@
 """The sparse rules draw exactly the pairs they promise, with the right probabilities, however the targets are divided."""
 
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def draw(drawn_from: PairSource, *cuts: int) -> np.ndarray:
     """Rows (number, source, target) of all pairs, drawn for the ranges of targets between ``cuts``."""
     edges = [0, *sorted(cuts), drawn_from.request.targets]
     rows = [np.stack([chunk.numbers, chunk.sources, chunk.targets], axis=1).copy()
-            for first, last in zip(edges[:-1], edges[1:], strict=True) for chunk in drawn_from.chunks(first, last)]  # fmt: skip
+            for first, last in pairwise(edges) for chunk in drawn_from.chunks(first, last)]  # fmt: skip
     return np.concatenate([*rows, np.empty((0, 3), np.int64)])
 
 
@@ -163,7 +163,9 @@ def test_everything_there_is(autapses):
         np.testing.assert_array_equal(matrix(draw(source_of(rule, 12, 12)), 12, 12), autapses | allowed(range(12), range(12)))
 
 
-@pytest.mark.parametrize("rule", [FixedIndegree(0), FixedOutdegree(0), FixedTotalNumber(0), FixedTotalNumber(0, multapses=False), PairList([], [])])
+@pytest.mark.parametrize(
+    "rule", [FixedIndegree(0), FixedOutdegree(0), FixedTotalNumber(0), FixedTotalNumber(0, multapses=False), PairList([], [])]
+)
 def test_nothing(rule):
     """A rule may ask for no synapse at all."""
     assert len(draw(source_of(rule, 5, 5))) == 0
@@ -292,7 +294,8 @@ def problems(draw_from):
     rule = {
         "all": AllToAll(autapses=flags["autapses"]),
         "probability": FixedProbability(draw_from(st.floats(0.0, 1.0)), autapses=flags["autapses"]),
-        "indegree": FixedIndegree(draw_from(st.integers(0, n - 1)), **flags), "outdegree": FixedOutdegree(draw_from(st.integers(0, m - 1)), **flags),
+        "indegree": FixedIndegree(draw_from(st.integers(0, n - 1)), **flags),
+        "outdegree": FixedOutdegree(draw_from(st.integers(0, m - 1)), **flags),
         "total": FixedTotalNumber(draw_from(st.integers(0, max(n * m - selves, 0))), **flags),
         "list": PairList(np.arange(30) * 7 % n, np.arange(30) * 5 % m), "one": OneToOne(),
     }[kind]  # fmt: skip
@@ -342,9 +345,14 @@ def test_more_than_a_chunk():
     assert len(draw(source_of(FixedIndegree(17), 20_000, 3000, same=False), 1000, 1001)) == 51_000
 
 
-@pytest.mark.parametrize("rule", [AllToAll(), AllToAll(autapses=False), OneToOne(), FixedIndegree(3), FixedOutdegree(3), FixedTotalNumber(40),
-                                  FixedTotalNumber(40, multapses=False), PairList([0, 1], [1, 0])])  # fmt: skip
-def test_numbers_count_the_synapses(rule):
-    """Where the number of synapses is fixed they are numbered from 0 on without gaps, as arrays of weights need it."""
+@pytest.mark.parametrize("rule", [AllToAll(), AllToAll(autapses=False), OneToOne(), FixedIndegree(3), FixedOutdegree(3),
+                                  FixedTotalNumber(40), FixedTotalNumber(40, multapses=False), PairList([0, 1], [1, 0])])  # fmt: skip
+def test_numbers_are_places_in_an_array(rule):
+    """Where weights may be an array every number is a place in it; all-to-all counts pairs by rows, the rest has no gaps."""
     rows = by_number(draw(source_of(rule, 12, 12)))
-    np.testing.assert_array_equal(rows[:, 0], np.arange(rule.synapse_count(12, 12, 12)))
+    pairs_of_all = np.arange(144)[allowed(range(12), range(12)).ravel()]
+    wanted = pairs_of_all if rule == AllToAll(autapses=False) else np.arange(rule.array_size(12, 12, 12))
+    np.testing.assert_array_equal(rows[:, 0], wanted)
+    if isinstance(rule, AllToAll):
+        assert rule.array_size(12, 12, 12) == 144
+        np.testing.assert_array_equal(rows[:, 0], rows[:, 1] * 12 + rows[:, 2])

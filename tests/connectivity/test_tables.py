@@ -43,7 +43,8 @@ def synapses(program) -> np.ndarray:
 def between(rule, weight, delay, *, sources=30, targets=40, dt=0.5, seed=1, parts=1):
     """Compiled: two populations and a projection."""
     net = Network()
-    net.project(net.population("source", sources, Poisson(rate=1.0)), net.population("target", targets, IF()), rule, weight=weight, delay=delay)
+    source, target = net.population("source", sources, Poisson(rate=1.0)), net.population("target", targets, IF())
+    net.project(source, target, rule, weight=weight, delay=delay)
     return compile_network(net, dt=dt, seed=seed, parts=parts)
 
 
@@ -73,16 +74,17 @@ def test_all_to_all_takes_a_matrix_of_weights():
         assert (weight, delay * 0.5) == (weights[int(source), int(target)], delays[int(source), int(target)])
 
 
-def test_all_to_all_without_autapses_takes_a_weight_for_each_synapse():
-    """Without autapses the array has one value fewer for each; every value is used, source by source, none is made up."""
+def test_all_to_all_without_autapses_takes_a_whole_matrix():
+    """Without autapses the matrix keeps its place for each pair; that of a neuron with itself is not used."""
     net = Network()
     cells = net.population("cells", 12, IF())
-    weights, delays = labelled(12 * 11)
+    weights, delays = (array.reshape(12, 12) for array in labelled(144))
     net.project(cells, cells, AllToAll(autapses=False), weight=weights, delay=delays)
     found = synapses(compile_network(net, dt=0.5))
-    np.testing.assert_array_equal(found[:, [1, 4]], [(s, t) for s in range(12) for t in range(12) if s != t])
-    np.testing.assert_array_equal(found[:, 6], weights)
-    np.testing.assert_array_equal(found[:, 5] * 0.5, delays)
+    pairs = [(s, t) for s in range(12) for t in range(12) if s != t]
+    np.testing.assert_array_equal(found[:, [1, 4]], pairs)
+    np.testing.assert_array_equal(found[:, 6], [weights[pair] for pair in pairs])
+    np.testing.assert_array_equal(found[:, 5] * 0.5, [delays[pair] for pair in pairs])
 
 
 @pytest.mark.parametrize("rule", [FixedIndegree(4), FixedOutdegree(4), FixedTotalNumber(160), FixedTotalNumber(160, multapses=False)])
@@ -205,10 +207,10 @@ def test_weights_are_distributed(kind):
         assert stats.spearmanr(found[:, 6], found[:, other]).pvalue > RARE
 
 
-def in_steps(theory, low=1, high=60):
-    """The chance of each number of steps: delays are rounded to the nearest, halves up."""
-    steps = np.arange(low, high + 1)
-    return steps, theory.cdf((steps + 0.5) * 0.5) - theory.cdf((steps - 0.5) * 0.5)
+def in_steps(theory):
+    """The chance of 1 to 60 steps: delays are rounded to the nearest, halves up."""
+    steps = np.arange(1, 61)
+    return theory.cdf((steps + 0.5) * 0.5) - theory.cdf((steps - 0.5) * 0.5)
 
 
 DELAYS = {
@@ -224,7 +226,7 @@ def test_delays_are_distributed(kind):
     """Drawn delays follow their distribution, rounded to steps."""
     delay, theory = DELAYS[kind]
     found = many(1.0, delay)[:, 5].astype(int)
-    steps, chance = in_steps(theory)
+    chance = in_steps(theory)
     expected, observed = chance * len(found), np.bincount(found, minlength=61)[1:61]
     assert observed.sum() == len(found)
     kept = expected >= 5

@@ -29,6 +29,7 @@ from spikesim.engine import ENGINES, engine_class
 from spikesim.errors import DescriptionError, UnsupportedError
 from spikesim.network import Network
 from spikesim.neurons import IF, LIF, Neuron
+from spikesim.population import overlap
 from spikesim.recording import Recording
 from spikesim.simulation import Simulation
 from spikesim.stimulus import DirectCurrent, NoiseCurrent, Poisson, PoissonDrive, SampledCurrent, SpikeTrains, StepCurrent
@@ -176,7 +177,8 @@ def _():
 def varied(give):
     """Every parameter of a LIF with all kinds of currents, each from ``give(low, high)``."""
     return LIF(
-        tau_m=give(8.0, 20.0), c_m=give(180.0, 300.0), v_rest=give(-72.0, -68.0), v_reset=give(-75.0, -65.0), v_threshold=give(-58.0, -52.0),
+        tau_m=give(8.0, 20.0), c_m=give(180.0, 300.0),
+        v_rest=give(-72.0, -68.0), v_reset=give(-75.0, -65.0), v_threshold=give(-58.0, -52.0),
         t_ref=np.arange(40) % 4 * 0.5, i_e=give(100.0, 300.0),
         receptors={"exc": ExponentialCurrent(tau=give(1.0, 5.0)), "slow": AlphaCurrent(tau=give(1.0, 5.0)), "hit": Delta()},
     )  # fmt: skip
@@ -213,7 +215,8 @@ def _():
 
 def conducting(give):
     return LIF(
-        tau_m=give(8.0, 20.0), c_m=give(180.0, 300.0), v_rest=give(-72.0, -68.0), v_reset=give(-75.0, -65.0), v_threshold=give(-58.0, -52.0),
+        tau_m=give(8.0, 20.0), c_m=give(180.0, 300.0),
+        v_rest=give(-72.0, -68.0), v_reset=give(-75.0, -65.0), v_threshold=give(-58.0, -52.0),
         t_ref=1.0, i_e=give(0.0, 100.0),
         receptors={"exc": ExponentialConductance(tau=give(1.0, 5.0), reversal=give(-5.0, 5.0)),
                    "inh": ExponentialConductance(tau=give(4.0, 9.0), reversal=give(-90.0, -75.0)),
@@ -419,6 +422,7 @@ def rng_array(low, high, count):
 SYNAPSES = {
     "weights as an array": (FixedIndegree(5), rng_array(-1.0, 2.0, 200), 1.0),
     "weights as a matrix of all to all": (AllToAll(), rng_array(-0.2, 0.4, 1600).reshape(40, 40), 1.0),
+    "weights as a matrix without autapses": (AllToAll(autapses=False), rng_array(-0.2, 0.4, 1600), rng_array(1.0, 9.0, 1600).round()),
     "weights uniform": (FixedOutdegree(5), Uniform(0.5, 1.5), 1.0),
     "weights normal": (FixedProbability(0.2), Normal(0.5, 0.5), 1.0),
     "weights clipped normal": (FixedTotalNumber(200), ClippedNormal(1.0, 0.5, low=0.0), 1.0),
@@ -457,7 +461,8 @@ STRUCTURED = {
     "conv 1d": (Conv(kernel(3, 2, 4)), (2, 13), (3, 10), 0.0),
     "conv 1d with all options": (Conv(kernel(6, 2, 3), stride=2, padding=3, dilation=2, groups=2), (4, 11), (6, 7), 2.0),
     "conv 2d": (Conv(kernel(2, 2, 3, 2)), (2, 5, 6), (2, 3, 5), 1.0),
-    "conv 2d with all options": (Conv(kernel(4, 1, 2, 3), stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2), (2, 5, 6), (4, 3, 6), 0.0),
+    "conv 2d with all options": (Conv(kernel(4, 1, 2, 3), stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2), (2, 5, 6),
+                                 (4, 3, 6), 0.0),
     "conv 2d depthwise": (Conv(kernel(6, 1, 3, 3), padding=1, groups=3), (3, 4, 4), (6, 4, 4), 3.0),
     "conv 3d": (Conv(kernel(2, 1, 2, 2, 2)), (1, 3, 4, 4), (2, 2, 3, 3), 1.0),
     "conv 3d with all options": (Conv(kernel(2, 2, 2, 1, 3), stride=(1, 2, 2), padding=(1, 0, 2), dilation=(2, 1, 1)), (2, 3, 3, 4),
@@ -682,11 +687,11 @@ def rules(draw, source, target):
 
 @st.composite
 def synapses(draw, rule, source, target, scale, feed_forward):
-    """(weight, delay) that the rule allows; array weights only where each pair has its place."""
+    """(weight, delay) that the rule allows, arrays too where the number of synapses is fixed."""
     weight, delay = scale, draw(st.sampled_from([0.5, 1.0, 4.5])) if not feed_forward else 0.0
     if isinstance(rule, Matrix | Dense):
         return weight, delay
-    count = rule.synapse_count(len(source), len(target), 0) if getattr(rule, "autapses", True) else None
+    count = rule.array_size(len(source), len(target), overlap(source, target))
     weights = [scale, Uniform(min(0.0, scale), max(0.0, scale)), Normal(scale, abs(scale) / 2)]
     delays = [delay] if feed_forward else [delay, Uniform(0.5, 9.0), ClippedNormal(2.0, 2.0, low=0.5, high=12.0)]
     if count:
