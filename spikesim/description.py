@@ -12,7 +12,7 @@ from typing import Any, ClassVar, dataclass_transform
 
 import numpy as np
 
-from spikesim.errors import DescriptionError, KindError, unknown_name
+from spikesim.errors import DescriptionError, KindError, UnitError, unknown_name
 from spikesim.units import plain
 
 
@@ -93,24 +93,35 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def frozen_array(value: Any, what: str, *, dtype: type = np.float64) -> np.ndarray:
-    """A read-only copy of ``value`` as an array of numbers; raises `KindError` if it is not one."""
+def frozen_array(value: Any, what: str, *, dtype: type = np.float64, unit: str | None = None) -> np.ndarray:
+    """A copy of ``value``, in ``unit``, as an array of numbers that nobody can write to; raises `KindError` if it is not one."""
     try:
-        given = np.asarray(value)
-        if given.dtype.kind not in "biuf":
+        given = np.asarray(plain(value, unit, what))
+        if given.dtype.kind not in "iuf":
             raise TypeError(f"dtype {given.dtype}")
-        if np.issubdtype(dtype, np.integer) and given.size and not np.array_equal(given, given.astype(dtype)):
-            raise TypeError("numbers that are not whole")
-        array = given.astype(dtype, order="C")
-    except (TypeError, ValueError) as error:
+        with np.errstate(all="ignore"):
+            array = given.astype(dtype, order="C")
+        if np.issubdtype(dtype, np.integer) and not np.array_equal(given, array):
+            raise TypeError("numbers that are not whole, or too large")
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, UnitError):
+            raise
         raise KindError(f"{what}: expected an array of numbers, got {type(value).__name__} ({error})") from None
+    if array.size:
+        return np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)  # memory that cannot be made writable again
     array.setflags(write=False)
     return array
 
 
+def checked_shape(value: Any, shapes: tuple[tuple[int, ...], ...], what: str, owner: str) -> None:
+    """Raise `DescriptionError` if ``value`` is an array of none of ``shapes``."""
+    if isinstance(value, np.ndarray) and value.shape not in shapes:
+        wanted = " or ".join(map(str, dict.fromkeys(shapes)))
+        raise DescriptionError(f"{what} has {value.size} values for {owner}: expected shape {wanted}, got {value.shape}")
+
+
 def checked_number(value: Any, what: str, limits: Mapping[str, Any]) -> Any:
     """``value`` as float, frozen array or distribution, checked against ``limits`` (see `real`)."""
-    value = plain(value, limits["unit"], what)
     if isinstance(value, Distribution):
         if not limits["varies"]:
             raise KindError(f"{what}: expected one number, got {value!r}")
@@ -119,7 +130,7 @@ def checked_number(value: Any, what: str, limits: Mapping[str, Any]) -> Any:
         return value
     if isinstance(value, bool | np.bool_ | str | bytes) or value is None:
         raise KindError(f"{what}: expected a number, got {value!r}")
-    array = frozen_array(value, what)
+    array = frozen_array(value, what, unit=limits["unit"])
     if array.ndim and not limits["varies"]:
         raise KindError(f"{what}: expected one number, got an array of shape {array.shape}")
     _within(array, what, limits, f"{float(array):g}" if array.ndim == 0 else "")
@@ -183,6 +194,8 @@ def _default(entry: Field) -> Any:
 
 
 def _brief(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return repr(dict(value))
     return f"<array {value.shape}>" if isinstance(value, np.ndarray) else repr(value)
 
 

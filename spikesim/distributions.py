@@ -25,6 +25,8 @@ class Uniform(Distribution):
     def check(self) -> None:
         if self.high < self.low:
             raise DescriptionError(f"Uniform: expected low <= high, got low={self.low:g}, high={self.high:g}")
+        if math.isinf(self.high - self.low):
+            raise DescriptionError(f"Uniform: from low={self.low:g} to high={self.high:g} is wider than the largest float")
 
     def support(self) -> tuple[float, float]:
         return self.low, self.high

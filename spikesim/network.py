@@ -6,6 +6,7 @@ projection carries its receptor's unit: mV for delta receptors, pA for currents,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from spikesim.connectivity.rules import Matrix, Rule
-from spikesim.connectivity.structured import Structured
-from spikesim.description import Description, Distribution, checked_number, same
+from spikesim.connectivity.structured import Conv, Dense, Structured
+from spikesim.description import Description, checked_number, checked_shape, same
 from spikesim.errors import DescriptionError, KindError, unknown_name
 from spikesim.neurons.model import Neuron
 from spikesim.population import Population, View, limits, overlap
@@ -67,9 +68,9 @@ class Network:
     def population(self, name: str, shape: int | tuple[int, ...], model: Neuron | Source, *,
                    initial: Mapping[str, Any] | None = None) -> Population:  # fmt: skip
         """Add neurons of ``model``; ``initial`` gives state variables at time 0 (numbers, arrays, distributions)."""
+        added = Population(name, shape, model, {} if initial is None else initial)  # type: ignore[arg-type]
         if name in self.populations:
             raise DescriptionError(f"network: there is a population {name!r} already; choose another name")
-        added = Population(name, shape, model, {} if initial is None else initial)  # type: ignore[arg-type]
         self.populations[name] = added
         return added
 
@@ -82,7 +83,9 @@ class Network:
         (all-to-all: one for each pair); in mV, pA or nS by the receptor. delay: likewise, in ms; 0 is allowed for
         feed-forward projections. receptor: needed if the target has more than one.
         """
-        if isinstance(target, Iterable) and not isinstance(target, Population | View):
+        if not isinstance(target, Population | View | str) and isinstance(target, Iterable):
+            if name is not None:
+                raise DescriptionError(f"projection {name!r}: one name cannot be given to several projections; project to one target")
             return tuple(self.project(source, each, rule, weight=weight, delay=delay, receptor=receptor) for each in target)  # type: ignore[misc]
         made = self._projection(self.view(source), self.view(target), rule, weight, delay, receptor, name)
         self.projections[made.name] = made
@@ -137,7 +140,7 @@ class Network:
             return next(iter(model.receptors))
         if receptor is None:
             raise DescriptionError(f"{what}: {target.population!r} has the receptors {', '.join(model.receptors) or 'none'}; say which one")
-        if receptor not in model.receptors:
+        if not isinstance(receptor, str) or receptor not in model.receptors:
             raise unknown_name("receptor", receptor, model.receptors, where=what)
         return receptor
 
@@ -152,9 +155,8 @@ class Network:
             raise DescriptionError(f"{what}: {view.population!r} is a {type(model).__name__} source and takes no stimulus")
         if isinstance(stimulus, PoissonDrive) and stimulus.receptor not in model.receptors:
             raise unknown_name("receptor", stimulus.receptor, model.receptors, where=what)
-        for width in _widths(stimulus):
-            if width != len(view):
-                raise DescriptionError(f"{what}: {type(stimulus).__name__} gives values for {width} neurons, the target has {len(view)}")
+        for name, value in _per_neuron(stimulus).items():
+            checked_shape(value, ((len(view),), self.shape(view)), f"{what}: {type(stimulus).__name__}.{name}", f"{len(view)} neurons")
         self.stimulations.append(Stimulation(view, stimulus))
         return self.stimulations[-1]
 
@@ -164,7 +166,7 @@ class Network:
         model = self.populations[view.population].model
         known = (SPIKES, COUNTS, RATE, *(model.variables() if isinstance(model, Neuron) else ()))
         what = f"probe on {view}"
-        if variable not in known:
+        if not isinstance(variable, str) or variable not in known:
             raise unknown_name("variable", variable, known, where=what)
         if every is not None:
             every = checked_number(every, f"{what}: every", limits("ms", above=0.0) | {"varies": False})
@@ -281,6 +283,8 @@ def _check_structured(rule: Rule, weight: Any, delay: Any, what: str) -> None:
         raise DescriptionError(
             f"{what}: {type(rule).__name__} holds the weights and `weight` scales them: expected one number, got {weight!r}"
         )
+    if isinstance(rule, Dense | Conv | Matrix) and not np.isfinite(rule.largest_weight() * weight):
+        raise DescriptionError(f"{what}: weight {weight:g} scales the weights of {type(rule).__name__} beyond the largest float")
     if isinstance(rule, Structured) and not isinstance(delay, float):
         raise DescriptionError(f"{what}: {type(rule).__name__} has one delay for all synapses: expected one number, got {delay!r}")
 
@@ -288,17 +292,15 @@ def _check_structured(rule: Rule, weight: Any, delay: Any, what: str) -> None:
 def _check_per_synapse(label: str, value: Any, rule: Rule, sizes: tuple[int, int, int], what: str) -> None:
     if not isinstance(value, np.ndarray):
         return
-    count = rule.array_size(*sizes)
-    if count is None:
+    shape = rule.array_shape(*sizes)
+    if shape is None:
         raise DescriptionError(f"{what}: {label} cannot be an array with {type(rule).__name__}; use a number or a distribution")
-    if value.size != count:
-        raise DescriptionError(f"{what}: {label} has {value.size} values for {count} synapses")
+    checked_shape(value, (shape, (math.prod(shape),)), f"{what}: {label}", f"{math.prod(shape)} synapses")
 
 
-def _widths(stimulus: Stimulus) -> list[int]:
-    """For each array of the stimulus that has one value a neuron, how many it has."""
+def _per_neuron(stimulus: Stimulus) -> dict[str, Any]:
+    """The values of a stimulus that stand for one neuron each, or one row of them."""
     if isinstance(stimulus, StepCurrent | SampledCurrent):
-        array = stimulus.amplitudes if isinstance(stimulus, StepCurrent) else stimulus.samples
-        return [array.shape[1]] if array.ndim == 2 else []
-    values = [stimulus.amplitude] if isinstance(stimulus, DirectCurrent) else [getattr(stimulus, "rate", 0.0)]
-    return [value.size for value in values if isinstance(value, np.ndarray) and not isinstance(value, Distribution)]
+        name, array = ("amplitudes", stimulus.amplitudes) if isinstance(stimulus, StepCurrent) else ("samples", stimulus.samples)
+        return {name: array[0]} if array.ndim == 2 else {}
+    return {"amplitude": stimulus.amplitude} if isinstance(stimulus, DirectCurrent) else {"rate": getattr(stimulus, "rate", None)}

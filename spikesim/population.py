@@ -3,11 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from spikesim.description import Description, checked_number, whole
+from spikesim.description import Description, checked_number, checked_shape, whole
 from spikesim.errors import DescriptionError, KindError, unknown_name
 from spikesim.neurons.model import Neuron
 from spikesim.stimulus import Source, SpikeTrains
@@ -62,8 +63,8 @@ class Population(Description):
     def _check_values(self, model: Description, what: str) -> None:
         """Arrays of per-neuron values must have one value for each neuron."""
         for key, value in model.values().items():
-            if isinstance(value, np.ndarray) and not isinstance(model, SpikeTrains) and value.size != len(self):
-                raise DescriptionError(f"{what}: {key} has {value.size} values for {len(self)} neurons")
+            if not isinstance(model, SpikeTrains):
+                checked_shape(value, ((len(self),), self.shape), f"{what}: {key}", f"{len(self)} neurons")
             if isinstance(value, Mapping):
                 for name, receptor in value.items():
                     self._check_values(receptor, f"{what}: receptor {name!r}")
@@ -80,9 +81,8 @@ class Population(Description):
             if key not in known:
                 raise unknown_name("variable", key, known, where=f"population {self.name!r}: initial")
             checked[key] = checked_number(value, what, limits("mV" if key == "v" else None))
-            if isinstance(checked[key], np.ndarray) and checked[key].size != len(self):
-                raise DescriptionError(f"{what} has {checked[key].size} values for {len(self)} neurons")
-        object.__setattr__(self, "initial", checked)
+            checked_shape(checked[key], ((len(self),), self.shape), what, f"{len(self)} neurons")
+        object.__setattr__(self, "initial", MappingProxyType(checked))
 
     def __len__(self) -> int:
         return math.prod(self.shape)
@@ -90,7 +90,10 @@ class Population(Description):
     def __getitem__(self, key: slice) -> View:
         if not isinstance(key, slice):
             raise KindError(f"population {self.name!r}: take a slice such as [0:10], got [{key!r}]")
-        start, stop, step = key.indices(len(self))
+        try:
+            start, stop, step = key.indices(len(self))
+        except (TypeError, ValueError) as error:
+            raise KindError(f"population {self.name!r}: take a slice such as [0:10] ({error})") from None
         if step < 1 or start >= stop:
             asked = f"[{key.start}:{key.stop}:{key.step}]"
             raise DescriptionError(f"population {self.name!r}: slice {asked} holds none of its {len(self)} neurons")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,9 @@ class Recorder:
     def finish(self) -> Recording:
         """The recording of the whole run."""
         dt = self.program.dt
-        made = {key: [arrays for found, arrays in self.parts if found == key] for key, _ in self.parts}
+        made: defaultdict[tuple, list[dict[str, np.ndarray]]] = defaultdict(list)
+        for key, arrays in self.parts:
+            made[key].append(arrays)
         joined = {key: {name: np.concatenate([arrays[name] for arrays in parts]) for name in parts[0]} for key, parts in made.items()}
         empty = {"times": np.empty(0), "ids": np.empty(0, np.int64)}
         spikes = {name: Spikes(**joined.get((SPIKES, name), empty), recorded=ids) for name, ids in self.spike_ids.items()}

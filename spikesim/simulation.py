@@ -42,7 +42,7 @@ class Simulation:
                  precision: str = "float64", progress: bool = True) -> None:  # fmt: skip
         if not isinstance(network, Network):
             raise KindError(f"Simulation: expected a Network, got {network!r}")
-        if engine not in ENGINES:
+        if not isinstance(engine, str) or engine not in ENGINES:
             raise unknown_name("engine", engine, ENGINES, where="Simulation")
         kind = engine_class(engine)
         if precision not in kind.precisions:
@@ -110,6 +110,8 @@ class Simulation:
         `DirectCurrent`. All trials see the same random numbers. The simulation's own state is left as it is.
         """
         steps = int(on_grid(checked_number(duration, "trials: duration", DURATION), self.program.dt, "trials: duration"))
+        if not isinstance(currents, Mapping):
+            raise KindError(f"trials: currents must map population names to arrays, got {currents!r}")
         rows = {self._held(name): self._rows(name, values) for name, values in currents.items()}
         number = {len(values) for values in rows.values()}
         if len(number) != 1:
@@ -145,11 +147,11 @@ class Simulation:
 
     def _held(self, name: str) -> int:
         """Which of the held currents is the one direct current on the whole of a population."""
-        if name not in self.network.populations:
+        if not isinstance(name, str) or name not in self.network.populations:
             raise unknown_name("population", name, self.network.populations, where="trials: currents")
         cells = self.program.cells_named(name)
         found = [at for at, held in enumerate(self.program.held)
-                 if held.cells == cells.index and held.values.shape == (1, cells.size)]  # fmt: skip
+                 if held.direct and held.cells == cells.index and held.values.shape == (1, cells.size)]  # fmt: skip
         if len(found) != 1:
             raise DescriptionError(f"trials: population {name!r} needs one DirectCurrent with an amplitude for each of its neurons, found "
                                    f"{len(found)}; add net.stimulate(..., DirectCurrent(np.zeros({cells.size})))")  # fmt: skip
@@ -158,7 +160,7 @@ class Simulation:
     def _rows(self, name: str, values: Any) -> np.ndarray:
         size = self.program.cells_named(name).size
         array = np.asarray(checked_number(values, f"trials: currents[{name!r}]", CURRENT))
-        if array.ndim < 2 or array[0].size != size:
+        if array.ndim < 2 or len(array) == 0 or array.size != len(array) * size:
             raise DescriptionError(f"trials: currents[{name!r}]: expected shape (trials, {size}), got {array.shape}")
         return array.reshape(len(array), size)
 
@@ -180,8 +182,8 @@ class Simulation:
         data = load(path, "simulation")
         try:
             network = Network.from_data(data["network"], str(path))
-            made = cls(network, dt=data["dt"], seed=data["seed"], engine=engine or data["engine"],
-                       threads=threads or (data["threads"] if engine is None else None), precision=data["precision"])  # fmt: skip
+            made = cls(network, dt=data["dt"], seed=data["seed"], engine=data["engine"] if engine is None else engine,
+                       threads=data["threads"] if threads is None and engine is None else threads, precision=data["precision"])  # fmt: skip
             made.engine.restore(_checked_state(State(**data["state"]), made.program))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, SpikesimError) and not isinstance(error, DescriptionError):

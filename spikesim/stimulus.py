@@ -36,7 +36,7 @@ class SpikeTrains(Source):
     ids: Any
 
     def check(self) -> None:
-        times = frozen_array(self.times, "SpikeTrains.times")
+        times = frozen_array(self.times, "SpikeTrains.times", unit="ms")
         ids = frozen_array(self.ids, "SpikeTrains.ids", dtype=np.int64)
         if times.ndim != 1 or times.shape != ids.shape:
             raise DescriptionError(f"SpikeTrains: expected one id for each time, got shapes {times.shape} and {ids.shape}")
@@ -46,9 +46,8 @@ class SpikeTrains(Source):
         if (ids < 0).any():
             raise DescriptionError(f"SpikeTrains.ids: expected 0 or more, got {ids.min()}")
         order = np.lexsort((ids, times))
-        for name, array in (("times", times[order]), ("ids", ids[order])):
-            array.setflags(write=False)
-            object.__setattr__(self, name, array)
+        object.__setattr__(self, "times", frozen_array(times[order], "SpikeTrains.times"))
+        object.__setattr__(self, "ids", frozen_array(ids[order], "SpikeTrains.ids", dtype=np.int64))
 
 
 class Stimulus(Description):
@@ -87,8 +86,8 @@ class StepCurrent(Stimulus):
     amplitudes: Any
 
     def check(self) -> None:
-        times = frozen_array(self.times, "StepCurrent.times")
-        amplitudes = frozen_array(self.amplitudes, "StepCurrent.amplitudes")
+        times = frozen_array(self.times, "StepCurrent.times", unit="ms")
+        amplitudes = frozen_array(self.amplitudes, "StepCurrent.amplitudes", unit="pA")
         if times.ndim != 1 or amplitudes.ndim not in (1, 2) or len(times) != len(amplitudes) or len(times) == 0:
             raise DescriptionError(f"StepCurrent: expected one amplitude for each time, got shapes {times.shape} and {amplitudes.shape}")
         if not (np.isfinite(times).all() and np.isfinite(amplitudes).all()):
@@ -109,7 +108,7 @@ class SampledCurrent(Stimulus):
     interval: float = real(unit="ms", above=0.0)
 
     def check(self) -> None:
-        samples = frozen_array(self.samples, "SampledCurrent.samples")
+        samples = frozen_array(self.samples, "SampledCurrent.samples", unit="pA")
         if samples.ndim not in (1, 2) or len(samples) == 0 or not np.isfinite(samples).all():
             raise DescriptionError(f"SampledCurrent.samples: expected finite numbers of shape (n,) or (n, size), got shape {samples.shape}")
         object.__setattr__(self, "samples", samples)

@@ -8,6 +8,7 @@ import numpy as np
 
 from spikesim.connectivity.structured import Structured
 from spikesim.description import Distribution
+from spikesim.distributions import support
 from spikesim.memory import readable
 from spikesim.network import Network
 from spikesim.neurons.model import Neuron
@@ -33,10 +34,16 @@ def stored_weights(network: Network) -> dict[str, float]:
 def memory_needed(network: Network, dt: float | None = None) -> dict[str, float]:
     """An estimate in bytes of what the compiled network takes, by projection, and "neurons" for the rest.
 
-    Every delay that may occur costs an entry for each source; without ``dt`` they count as one.
+    Every delay that may occur costs an entry for each source, and spikes are kept for the longest one; without ``dt``
+    delays count as one step.
     """
     variables = {name: len(p.model.variables()) if isinstance(p.model, Neuron) else 0 for name, p in network.populations.items()}
     needed = {"neurons": sum(len(p) * (NEURON_BYTES + 8.0 * variables[name]) for name, p in network.populations.items())}
+    longest = {name: support(p.delay)[1] / dt if dt else 1.0 for name, p in network.projections.items()}
+    slowest = max(longest, key=longest.__getitem__, default="")
+    needed[f"the longest delay, of {slowest!r}"] = (
+        4.0 * (longest.get(slowest, 0.0) + 1.0) * sum(len(p) for p in network.populations.values())
+    )
     for name, weights in stored_weights(network).items():
         p = network.projections[name]
         sources = len(network.populations[p.source.population])

@@ -426,6 +426,23 @@ def test_interrupted():
     assert found["equal"]
 
 
+def test_interrupted_while_writing_to_a_file(tmp_path, monkeypatch):
+    """Also where a run is written to a file, `recording` holds afterwards what there is: the file's contents."""
+    made = Simulation(network(), dt=DT)
+    advance = made.engine.advance
+
+    def advance_and_interrupt(steps):
+        if made.time > 9.0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return advance(steps)
+
+    monkeypatch.setattr(made.engine, "advance", advance_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        made.run(100_000.0, to=tmp_path / "run.h5")
+    assert 9.0 < made.time == made.recording.stop < 100_000.0
+    assert_identical(arrays(made.recording), arrays(Simulation(network(), dt=DT).run(made.time)))
+
+
 SILENT = """
 made = Simulation(shared.network(), dt=0.1, threads=2)
 made.run(5.0)

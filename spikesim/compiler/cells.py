@@ -1,5 +1,6 @@
 """Populations: parameters drawn, propagators computed, sources prepared."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -25,12 +26,15 @@ def compile_population(population: Population, place: dict[str, Any], *, dt: flo
         return _poisson(population, place, dt, seed)
     if isinstance(population.model, SpikeTrains):
         return _trains(population, place, dt)
-    model = _resolved(population, place["index"], seed)
+    try:
+        model = _resolved(population, place["index"], seed)
+    except DescriptionError as error:
+        raise DescriptionError(f"population {population.name!r}: as drawn from its distributions, {error}") from None
     _check_refractory(model, population, dt)
     variables = model.variables()
     return Cells(
         **place, kind=MEMBRANE, variables=variables, initial=_initial(population, model, place["index"], seed),
-        membrane=model.membrane(), coefficients=_flat(model.coefficients(dt), population), injected=injected,
+        membrane=model.membrane(), coefficients=_flat(_computed(model.coefficients, dt), population), injected=injected,
         ports=tuple(_port(name, model, population, dt, variables, quanta[name], name in driven) for name in model.receptors),
     )  # fmt: skip
 
@@ -58,16 +62,23 @@ def _initial(population: Population, model: Neuron, index: int, seed: int) -> np
     state = np.zeros((len(model.variables()), len(population)))
     for row, name in enumerate(model.variables()):
         if name in values:
-            state[row] = drawn(values[name], len(population), seed=seed, stream=stream(INITIAL, PARAMETERS * index + row))
+            value = drawn(values[name], len(population), seed=seed, stream=stream(INITIAL, PARAMETERS * index + row))
+            state[row] = np.reshape(value, -1)
     return state
 
 
 def _port(name: str, model: Neuron, population: Population, dt: float, variables: tuple[str, ...], quantum: Quantum, driven: bool) -> Port:
     receptor = model.receptors[name]
     rows = tuple(variables.index(name) + k for k in range(len(receptor.STATE)))
-    coefficients = _flat(model.receptor_coefficients(dt)[name], population)
+    coefficients = _flat(_computed(model.receptor_coefficients, dt)[name], population)
     reversal = _flat({"reversal": getattr(receptor, "reversal", 0.0)}, population)["reversal"]
     return Port(name, receptor.KIND, receptor.step, coefficients, reversal, rows, quantum.value, quantum.bits == 32, driven)
+
+
+def _computed(coefficients: Callable[[float], dict[str, Any]], dt: float) -> dict[str, Any]:
+    """What ``coefficients`` gives for dt; extreme parameters are noticed in `_flat`."""
+    with np.errstate(all="ignore"):
+        return coefficients(dt)
 
 
 def _flat(coefficients: dict[str, Any], population: Population) -> dict[str, Any]:
@@ -75,8 +86,9 @@ def _flat(coefficients: dict[str, Any], population: Population) -> dict[str, Any
     made = {}
     for name, value in coefficients.items():
         array = np.asarray(value, np.float64)
-        if np.isnan(array).any():
-            raise DescriptionError(f"population {population.name!r}: its parameters make the coefficient {name} not a number")
+        if np.isnan(array).any() or (np.isinf(array).any() and name != "v_threshold"):
+            raise DescriptionError(f"population {population.name!r}: its parameters make the coefficient {name} "
+                                   f"{array[~np.isfinite(array)].flat[0]}; are some of them extremely large or small?")  # fmt: skip
         made[name] = float(array) if array.ndim == 0 else np.ascontiguousarray(array.reshape(-1))
     return made
 

@@ -30,8 +30,8 @@ def compile_network(network: Network, *, dt: float, seed: int = 0, parts: int = 
     _check_seed(seed)
     if not network.populations:
         raise DescriptionError("network: there is no population; add one with net.population(...)")
-    longest = max((int(delay_steps(p, dt)[-1]) for p in network.projections.values() if np.size(p.delay)), default=0)
     check_memory(network, dt)
+    longest = max((int(delay_steps(p, dt)[-1]) for p in network.projections.values() if np.size(p.delay)), default=0)
     quanta = _quanta(network)
     cells = _cells(network, quanta, dt=dt, seed=seed)
     layout = make_layout([c.size for c in cells.values()], [len(c.ports) for c in cells.values()], parts)
@@ -100,4 +100,4 @@ def check_memory(network: Network, dt: float) -> None:
     if total > free:
         largest = max(needed, key=needed.__getitem__)
         raise MemoryNeededError(f"network: needs about {readable(total)} of memory, {readable(free)} are free; "
-                                f"the largest part is {largest} with {readable(needed[largest])}; scale it down")  # fmt: skip
+                                f"the largest part is that of {largest} with {readable(needed[largest])}; scale it down")  # fmt: skip

@@ -4,12 +4,16 @@ import numpy as np
 
 from spikesim.errors import DescriptionError
 
+MOST = 2**53  # steps beyond which not every number of them is a float
 TOLERANCE = 1e-6  # of a step: how far off the grid a time may lie and still count as on it
 
 
 def on_grid(times, dt: float, what: str) -> np.ndarray:
     """``times`` (ms) as whole numbers of steps (int64); raises `DescriptionError` for one between two steps."""
-    steps = np.asarray(times, np.float64) / dt
+    with np.errstate(over="ignore"):
+        steps = np.asarray(times, np.float64) / dt
+    if (np.abs(steps) > MOST).any():
+        raise DescriptionError(f"{what}: {np.max(np.abs(times)):g} ms is more than {MOST} steps of {dt:g} ms; use a longer dt")
     whole = np.rint(steps)
     off = np.abs(steps - whole) > TOLERANCE * np.maximum(1.0, np.abs(whole) * 1e-3)
     if off.any():

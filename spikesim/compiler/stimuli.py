@@ -26,7 +26,7 @@ def compile_stimuli(network: Network, cells: dict[str, Cells], *, dt: float, see
 def _direct(stimulation: Stimulation, cells: Cells, index: int, dt: float, seed: int) -> Held:
     ids = stimulation.target.ids
     amplitude = drawn(stimulation.stimulus.amplitude, len(ids), seed=seed, stream=_parameter(index))  # type: ignore[attr-defined]
-    return Held(cells.index, ids, np.zeros(1, np.int64), np.asarray(amplitude, np.float64).reshape(1, -1))
+    return Held(cells.index, ids, np.zeros(1, np.int64), np.asarray(amplitude, np.float64).reshape(1, -1), direct=True)
 
 
 def _steps(stimulation: Stimulation, cells: Cells, index: int, dt: float, seed: int) -> Held:

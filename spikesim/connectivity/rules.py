@@ -25,9 +25,10 @@ class Rule(Description):
         """The exact number of synapses, or None where it is random."""
         raise NotImplementedError
 
-    def array_size(self, sources: int, targets: int, selves: int) -> int | None:
-        """How many values an array of weights or delays must have; None if there cannot be one."""
-        return self.synapse_count(sources, targets, selves)
+    def array_shape(self, sources: int, targets: int, selves: int) -> tuple[int, ...] | None:
+        """The shape of an array of weights or delays, which may also be flat; None if there cannot be one."""
+        count = self.synapse_count(sources, targets, selves)
+        return None if count is None else (count,)
 
     def expected_count(self, sources: int, targets: int, selves: int) -> float:
         """The expected number of synapses."""
@@ -50,8 +51,8 @@ class AllToAll(Rule):
 
     autapses: bool = flag(default=True)
 
-    def array_size(self, sources, targets, selves):
-        return sources * targets
+    def array_shape(self, sources, targets, selves):
+        return sources, targets
 
     def synapse_count(self, sources, targets, selves):
         return sources * targets - (0 if self.autapses else selves)
@@ -80,6 +81,9 @@ class FixedIndegree(Rule):
     def check_sizes(self, sources, targets, selves, what):
         _room(self, self.k, sources - (0 if self.autapses or not selves else 1), "sources for each target", what)
 
+    def array_shape(self, sources, targets, selves):
+        return targets, self.k
+
     def synapse_count(self, sources, targets, selves):
         return self.k * targets
 
@@ -93,6 +97,9 @@ class FixedOutdegree(Rule):
 
     def check_sizes(self, sources, targets, selves, what):
         _room(self, self.k, targets - (0 if self.autapses or not selves else 1), "targets for each source", what)
+
+    def array_shape(self, sources, targets, selves):
+        return sources, self.k
 
     def synapse_count(self, sources, targets, selves):
         return self.k * sources
@@ -170,6 +177,10 @@ class Matrix(Rule):
         if tuple(self.weights.shape) != (sources, targets):
             raise DescriptionError(f"{what}: Matrix.weights has shape {self.weights.shape}, expected ({sources}, {targets})")
         self.pairs().check_sizes(sources, targets, selves, what)
+
+    def largest_weight(self) -> float:
+        """The size of the largest weight."""
+        return float(np.abs(self.weights.weights).max(initial=0.0))
 
     def pairs(self) -> PairList:
         """The pairs of the nonzero entries."""

@@ -33,6 +33,10 @@ class Structured(Rule):
         """The number of weights that are stored."""
         return self.weights.size  # type: ignore[attr-defined]
 
+    def largest_weight(self) -> float:
+        """The size of the largest weight."""
+        return float(np.abs(self.weights).max(initial=0.0))  # type: ignore[attr-defined]
+
 
 class Dense(Structured):
     """All-to-all with a full matrix ``weights`` (sources, targets), stored row by row."""
@@ -102,11 +106,12 @@ class Pool(Structured):
     padding: Any = 0
 
     def check(self) -> None:
-        for name, least in (("kernel", 1), ("padding", 0)):
+        for name, least in (("kernel", 1), ("stride", 1), ("padding", 0)):
             value = getattr(self, name)
-            per_dimension(value, len(value) if isinstance(value, tuple | list) else 1, least, f"Pool.{name}")
-        if self.stride is not None:
-            per_dimension(self.stride, len(self.stride) if isinstance(self.stride, tuple | list) else 1, 1, "Pool.stride")
+            if isinstance(value, tuple | list):
+                object.__setattr__(self, name, per_dimension(value, len(value), least, f"Pool.{name}"))
+            elif value is not None or name == "kernel":
+                per_dimension(value, 1, least, f"Pool.{name}")
 
     def stored_count(self):
         return 1

@@ -28,10 +28,9 @@ class Cpu:
         self.program = program
         self.precision = precision
         self.kept: list[np.ndarray] = []  # arrays that the plan knows only by address
-        widest = max((c.size for c in program.cells), default=1)
         recorded = sum(c.size for c, wanted in zip(program.cells, program.spike_cells, strict=True) if wanted)
-        self.largest_chunk = max(1, min(10_000, max(CAPACITY, widest) // max(recorded, 1)))
-        self._allocate(min(CAPACITY, max(recorded, 1) * self.largest_chunk))
+        self.largest_chunk = max(1, min(10_000, CAPACITY // max(recorded, 1)))
+        self._allocate(max(recorded, 1) * self.largest_chunk)
         self.plan = self._plan()
         self.types = np.zeros(1, program.accumulator)[0], np.zeros(1, precision)[0]
         self.pool = ThreadPoolExecutor(self.parts) if self.parts > 1 else None

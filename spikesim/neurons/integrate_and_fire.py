@@ -64,7 +64,7 @@ class IF(Neuron):
 
     def check(self) -> None:
         self.check_receptors((JUMP, CURRENT))
-        if self.reset not in RESETS:
+        if not isinstance(self.reset, str) or self.reset not in RESETS:
             raise DescriptionError(f"IF.reset: expected {' or '.join(map(repr, RESETS))}, got {self.reset!r}")
         if not isinstance(self.v_threshold, float | np.ndarray):
             return

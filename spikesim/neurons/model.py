@@ -1,6 +1,7 @@
 """What every neuron model is: parameters, receptors, state variables and one scalar membrane step."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -42,7 +43,7 @@ class Neuron(Description):
             if receptor.KIND not in allowed:
                 raise DescriptionError(f"{name}.receptors[{key!r}]: {type(receptor).__name__} is a {receptor.KIND} receptor; "
                                        f"{name} takes {', '.join(allowed)}")  # fmt: skip
-        object.__setattr__(self, "receptors", dict(receptors))
+        object.__setattr__(self, "receptors", MappingProxyType(dict(receptors)))
 
     def membrane(self) -> Callable:
         """The scalar step that these parameters call for."""

@@ -176,7 +176,8 @@ def test_pool_sums():
 @pytest.mark.parametrize(("rule", "source", "target"), [
     (Dense(np.ones((3, 4))), 4, 3), (Conv(np.ones((2, 2, 3))), (2, 9), (2, 8)), (Conv(np.ones((2, 2, 3))), (3, 9), (2, 7)),
     (Conv(np.ones((2, 2, 3))), 18, (2, 7)), (Conv(np.ones((2, 1, 3)), groups=2), (1, 9), (2, 7)),
-    (Conv(np.ones((1, 1, 5))), (1, 4), (1, 1)), (Pool(2), (2, 4), (2, 3)), (Pool(2), 8, 4), (Pool((2, 2)), (2, 4), (2, 2)), (Pool(5), (2, 4), (2, 1)),
+    (Conv(np.ones((1, 1, 5))), (1, 4), (1, 1)), (Pool(2), (2, 4), (2, 3)), (Pool(2), 8, 4), (Pool((2, 2)), (2, 4), (2, 2)),
+    (Pool(5), (2, 4), (2, 1)),
 ])  # fmt: skip
 def test_shapes_that_do_not_fit(rule, source, target):
     """A projection between shapes that do not belong together is refused."""
