@@ -39,13 +39,12 @@ def new_file(path: str | Path, kind: str) -> Any:
 
 
 @contextmanager
-def created(path: str | Path, kind: str) -> Iterator[Any]:
-    """A new HDF5 file of ``kind`` that takes its place at ``path`` when it is complete, or not at all."""
+def replaced(path: str | Path) -> Iterator[Path]:
+    """A path to write to; what is there when the body ends takes its place at ``path``, and nothing if it fails."""
     path = Path(path)
     temporary = path.with_name(f".spikesim-{uuid4().hex}.tmp")
     try:
-        with new_file(temporary, kind) as file:
-            yield file
+        yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

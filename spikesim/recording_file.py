@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spikesim.errors import FileFormatError
-from spikesim.hdf5 import DAMAGED, Reading, child, contents, names, new_file, opened, unexpected
+from spikesim.hdf5 import DAMAGED, Reading, child, contents, names, new_file, opened, replaced, unexpected
 from spikesim.network import SPIKES
 from spikesim.recording import Counts, Rate, Recorded, Recording, Spikes, Trace
 
@@ -36,12 +36,6 @@ class RecordingFile:
         self.file.attrs.update(
             {"magic": np.uint32(MAGIC), "version": np.array(SONATA_VERSION, np.uint32), "start": start, "dt": dt, "stop": start}
         )
-
-    def __enter__(self) -> RecordingFile:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.file.close()
 
     def declare(self, recorder: Recorder) -> None:
         """Prepare for what ``recorder`` will append."""
@@ -87,26 +81,28 @@ class RecordingFile:
             dataset[len(dataset) - len(values) :] = values
         self.file.flush()
 
-    def finish(self, recording: Recording) -> None:
-        """Write the end of the recording, and the rates and counts, which are known only now."""
+    def close(self, recording: Recording) -> None:
+        """Write the end of the recording, and the rates and counts, which are known only now, and close the file."""
         self.file.attrs["stop"] = recording.stop
         for name, rate in recording.rates.items():
             self.file[f"rates/{name}/times"], self.file[f"rates/{name}/values"] = rate.times, rate.values
             self.file[f"rates/{name}"].attrs["bin"] = rate.bin
         for name, counts in recording.counts.items():
             self.file[f"counts/{name}/node_ids"], self.file[f"counts/{name}/values"] = counts.ids, counts.values
+        self.file.close()
 
 
 def write(recording: Recording, path: str | Path) -> None:
-    """Write a recording that lies in memory."""
-    with RecordingFile(path, start=recording.start, dt=recording.dt) as file:
+    """Write a whole recording, all or nothing; it may come from the file that is written."""
+    with replaced(path) as temporary:
+        file = RecordingFile(temporary, start=recording.start, dt=recording.dt)
         for name, spikes in recording.spikes.items():
             file.declare_spikes(name, spikes.recorded)
             file.append((SPIKES, name), {"times": spikes.times, "ids": spikes.ids})
         for (name, variable), trace in recording.traces.items():
             file.declare_trace(name, variable, trace.ids)
             file.append((variable, name), {"times": trace.times, "values": trace.values})
-        file.finish(recording)
+        file.close(recording)
 
 
 def read(path: str | Path) -> Recording:

@@ -75,15 +75,15 @@ class Simulation:
             return self._run(steps, progress, Recorder(self.network, self.program, self.engine.step))
         from spikesim.recording_file import RecordingFile
 
-        with RecordingFile(to, start=self.time, dt=self.program.dt) as file:
-            recorder = Recorder(self.network, self.program, self.engine.step, sink=file.append)
+        file = RecordingFile(to, start=self.time, dt=self.program.dt)
+        recorder = Recorder(self.network, self.program, self.engine.step, sink=file.append)
+        try:
             file.declare(recorder)
-            try:
-                recording = self._run(steps, progress, recorder)
-            finally:
-                file.finish(recorder.finish())
-        self.recording = recording = Recording.load(to)
-        return recording
+            self._run(steps, progress, recorder)
+        finally:  # also after Ctrl-C
+            file.close(recorder.finish())
+            self.recording = Recording.load(to)
+        return self.recording
 
     def _run(self, steps: int, progress: bool, recorder: Recorder) -> Recording:
         chunk, end = 10, self.engine.step + steps

@@ -31,7 +31,7 @@ def save(path: str | Path, kind: str, data: Any) -> None:
     kind: what the file holds, such as "network"; `load` asks for it. Raises `KindError` naming the place of anything
     else, and OSError if the file cannot be written.
     """
-    with hdf5.created(path, kind) as file:
+    with hdf5.replaced(path) as temporary, hdf5.new_file(temporary, kind) as file:
         _write(file, "data", data)
 
 

@@ -1,6 +1,7 @@
 """Storage: what is saved comes back equal, and no file, however broken or hostile, does anything but load or be refused."""
 
 import os
+from collections.abc import Mapping
 
 import h5py
 import numpy as np
@@ -124,7 +125,7 @@ def _descriptions(value):
     if isinstance(value, Description):
         yield value
         value = value.values()
-    for child in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
+    for child in value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ():
         yield from _descriptions(child)
 
 

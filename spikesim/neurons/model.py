@@ -43,6 +43,10 @@ class Neuron(Description):
             if receptor.KIND not in allowed:
                 raise DescriptionError(f"{name}.receptors[{key!r}]: {type(receptor).__name__} is a {receptor.KIND} receptor; "
                                        f"{name} takes {', '.join(allowed)}")  # fmt: skip
+        parts = [part for key, receptor in receptors.items() for part in _parts(key, receptor)]
+        for part in parts:
+            if parts.count(part) > 1:
+                raise DescriptionError(f"{name}.receptors: {part!r} would name a variable of two receptors; rename one of them")
         object.__setattr__(self, "receptors", MappingProxyType(dict(receptors)))
 
     def membrane(self) -> Callable:
@@ -65,8 +69,13 @@ class Neuron(Description):
         """All state variables: the membrane's, then each receptor's, the first under the receptor's own name."""
         names = list(self.STATE)
         for key, receptor in self.receptors.items():
-            names += [key, *(f"{key}_{part}" for part in receptor.STATE[1:])] if receptor.STATE else []
+            names += _parts(key, receptor)
         return tuple(names)
+
+
+def _parts(name: str, receptor: Receptor) -> list[str]:
+    """The names of a receptor's state variables."""
+    return [name, *(f"{name}_{part}" for part in receptor.STATE[1:])] if receptor.STATE else []
 
 
 def reset_below_threshold(model: str, v_reset: Any, v_threshold: Any) -> None:

@@ -1,5 +1,6 @@
 """The sparse rules draw exactly the pairs they promise, with the right probabilities, however the targets are divided."""
 
+import math
 from itertools import combinations, pairwise, product
 
 import numpy as np
@@ -351,8 +352,8 @@ def test_numbers_are_places_in_an_array(rule):
     """Where weights may be an array every number is a place in it; all-to-all counts pairs by rows, the rest has no gaps."""
     rows = by_number(draw(source_of(rule, 12, 12)))
     pairs_of_all = np.arange(144)[allowed(range(12), range(12)).ravel()]
-    wanted = pairs_of_all if rule == AllToAll(autapses=False) else np.arange(rule.array_size(12, 12, 12))
+    wanted = pairs_of_all if rule == AllToAll(autapses=False) else np.arange(math.prod(rule.array_shape(12, 12, 12)))
     np.testing.assert_array_equal(rows[:, 0], wanted)
     if isinstance(rule, AllToAll):
-        assert rule.array_size(12, 12, 12) == 144
+        assert math.prod(rule.array_shape(12, 12, 12)) == 144
         np.testing.assert_array_equal(rows[:, 0], rows[:, 1] * 12 + rows[:, 2])

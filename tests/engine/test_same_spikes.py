@@ -1,5 +1,6 @@
 """Every engine, with any number of threads, computes bit for bit what the reference engine computes."""
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
@@ -691,7 +692,8 @@ def synapses(draw, rule, source, target, scale, feed_forward):
     weight, delay = scale, draw(st.sampled_from([0.5, 1.0, 4.5])) if not feed_forward else 0.0
     if isinstance(rule, Matrix | Dense):
         return weight, delay
-    count = rule.array_size(len(source), len(target), overlap(source, target))
+    shape = rule.array_shape(len(source), len(target), overlap(source, target))
+    count = math.prod(shape) if shape is not None else None
     weights = [scale, Uniform(min(0.0, scale), max(0.0, scale)), Normal(scale, abs(scale) / 2)]
     delays = [delay] if feed_forward else [delay, Uniform(0.5, 9.0), ClippedNormal(2.0, 2.0, low=0.5, high=12.0)]
     if count:
