@@ -107,7 +107,7 @@ def broken(**changes: Any) -> dict[str, Any]:
     broken(populations=list(cells("noise", "exc", "inh", size=1).populations.values())),
 ], ids=range(13))  # fmt: skip
 def test_broken_data_is_refused(data: Any) -> None:
-    with pytest.raises(FileFormatError, match="^here: does not hold a valid network"):
+    with pytest.raises(FileFormatError, match=r"^here: does not hold a valid network"):
         Network.from_data(data, "here")
 
 
@@ -259,7 +259,7 @@ def test_stages_of_any_graph(edges: list[tuple[int, int]]) -> None:
     for source, target in ((names[s], names[t]) for s, t in edges):
         before = net.copy()
         if source in reached[target]:
-            with pytest.raises(DescriptionError, match="without delay form a cycle: .*->"):
+            with pytest.raises(DescriptionError, match=r"without delay form a cycle: .*->"):
                 feed(net, net.populations[source], net.populations[target], delay=0.0)
             assert net == before
         else:

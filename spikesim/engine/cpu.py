@@ -12,7 +12,7 @@ from spikesim.engine.sweep import arguments, coefficient, load_sweep
 from spikesim.engine.worker import work
 from spikesim.program import MEMBRANE, Cells, ConvBlock, DenseBlock, Drive, Held, Noise, Program, Sampler
 
-CAPACITY = 1 << 22  # spikes that one part can record in one call
+CAPACITY = 1 << 22  # spikes, and samples, that one part can record in one call (at least one step's)
 
 
 class Cpu:
@@ -29,7 +29,8 @@ class Cpu:
         self.precision = precision
         self.kept: list[np.ndarray] = []  # arrays that the plan knows only by address
         recorded = sum(c.size for c, wanted in zip(program.cells, program.spike_cells, strict=True) if wanted)
-        self.largest_chunk = max(1, min(10_000, CAPACITY // max(recorded, 1)))
+        sampled = sum(len(s.ids) / s.interval for s in program.samplers)
+        self.largest_chunk = max(1, min(10_000, CAPACITY // max(recorded, 1), int(CAPACITY / max(sampled, 1.0))))
         self._allocate(max(recorded, 1) * self.largest_chunk)
         self.plan = self._plan()
         self.types = np.zeros(1, program.accumulator)[0], np.zeros(1, precision)[0]

@@ -179,7 +179,7 @@ def test_refractory_time(run, model, t_ref):
 
 
 def test_delta_spikes_at_threshold_and_while_refractory(run):
-    """A delta spike that lifts V to just v_threshold fires it; of those that arrive in the steps thereafter, those up to and including t + t_ref are lost."""
+    """A delta spike that lifts V to just v_threshold makes a spike; further ones up to and including t + t_ref are lost."""
     net = sim.Network()
     source = net.population("source", 1, sim.SpikeTrains([1.0], [0]))
     cell = net.population("cell", 40, at_rest_zero(v_threshold=15.0, t_ref=2.0, receptors={"input": sim.Delta()}))
