@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from spikesim.connectivity.rules import Matrix, Rule
 from spikesim.connectivity.structured import Conv, Dense, Structured
 from spikesim.description import Description, checked_number, checked_shape, same
-from spikesim.errors import DescriptionError, KindError, unknown_name
+from spikesim.errors import DescriptionError, FileFormatError, KindError, SpikesimError, unknown_name
 from spikesim.neurons.model import Neuron
 from spikesim.population import Population, View, limits, overlap
 from spikesim.stimulus import DirectCurrent, PoissonDrive, SampledCurrent, Source, StepCurrent, Stimulus
@@ -86,7 +87,12 @@ class Network:
         if not isinstance(target, Population | View | str) and isinstance(target, Iterable):
             if name is not None:
                 raise DescriptionError(f"projection {name!r}: one name cannot be given to several projections; project to one target")
-            return tuple(self.project(source, each, rule, weight=weight, delay=delay, receptor=receptor) for each in target)  # type: ignore[misc]
+            before = self.projections.copy()
+            try:
+                return tuple(self.project(source, each, rule, weight=weight, delay=delay, receptor=receptor) for each in target)  # type: ignore[misc]
+            except SpikesimError:
+                self.projections = before  # all or none
+                raise
         made = self._projection(self.view(source), self.view(target), rule, weight, delay, receptor, name)
         self.projections[made.name] = made
         if same(made.delay, 0.0):
@@ -129,8 +135,8 @@ class Network:
             if name in self.projections:
                 raise DescriptionError(f"network: there is a projection {name!r} already; choose another name")
             return name
-        taken = sum(1 for key in self.projections if key == ends or key.startswith(f"{ends} #"))
-        return f"{ends} #{taken + 1}" if taken else ends
+        numbered = (f"{ends} #{number}" for number in count(2))
+        return next(free for free in chain([ends], numbered) if free not in self.projections)
 
     def _receptor(self, target: View, receptor: str | None, what: str) -> str:
         model = self.populations[target.population].model
@@ -260,8 +266,6 @@ class Network:
     @classmethod
     def from_data(cls, data: Any, origin: str) -> Network:
         """A network from `data`, built and checked anew."""
-        from spikesim.errors import FileFormatError, SpikesimError
-
         network = cls()
         try:
             for p in data["populations"]:

@@ -12,6 +12,7 @@ from numba import njit
 
 from spikesim.description import Distribution
 from spikesim.distributions import ClippedNormal, LogNormal, Normal, Uniform
+from spikesim.errors import DescriptionError
 from spikesim.kernel import kernel
 
 MASK = np.uint64(0xFFFFFFFF)
@@ -27,13 +28,13 @@ CONSTANT, ARRAY, UNIFORM, NORMAL, CLIPPED_NORMAL, LOG_NORMAL = range(6)
 KINDS = {Uniform: UNIFORM, Normal: NORMAL, ClippedNormal: CLIPPED_NORMAL, LogNormal: LOG_NORMAL}
 
 # what a stream is for; the low 24 bits count the objects of that purpose
-PAIRS, WEIGHT, DELAY, PARAMETER, INITIAL, SOURCE, DRIVE, NOISE = range(1, 9)
+PAIRS, WEIGHT, DELAY, PARAMETER, INITIAL, SOURCE, DRIVE, NOISE, STIMULUS = range(1, 10)
 
 
 def stream(purpose: int, index: int) -> np.uint64:
     """The stream of the ``index``-th random quantity that serves ``purpose``."""
     if not 0 <= index < 1 << 24:
-        raise ValueError(f"random streams: {index} objects of one purpose, at most {1 << 24}")
+        raise DescriptionError(f"network: it asks for {index} random quantities of one kind, at most {1 << 24} can be told apart")
     return np.uint64((purpose << 24) | index)
 
 
@@ -70,15 +71,15 @@ def unit32(word):
 
 
 @njit
-def unit53(high, low):
-    """A uniform number in (0, 1) with 53 random bits, from two words."""
-    return (np.float64(np.int64(high) * 2097152 + (np.int64(low) >> 11)) + 0.5) * 2.0**-53
+def unit52(high, low):
+    """A uniform number in (0, 1) from 52 random bits of two words: the midpoint of its interval, exactly."""
+    return (np.float64(np.int64(high) * 1048576 + (np.int64(low) >> 12)) + 0.5) * 2.0**-52
 
 
 @njit
 def below(count, high, low):
-    """A whole number in [0, count) from two words; the bias is below count / 2**53."""
-    return min(np.int64(unit53(high, low) * count), count - 1)
+    """A whole number in [0, count) from two words; the bias is below count / 2**52."""
+    return min(np.int64(unit52(high, low) * count), count - 1)
 
 
 @njit
@@ -106,7 +107,7 @@ def draw(kind, numbers, seed, stream, index):
     while True:
         w0, w1, _, _ = words(seed, stream, np.uint64(index), np.uint64(attempt))
         if kind == UNIFORM:
-            return numbers[0] + (numbers[1] - numbers[0]) * unit53(w0, w1)
+            return numbers[0] + (numbers[1] - numbers[0]) * unit52(w0, w1)
         normal = numbers[0] + numbers[1] * standard_normal(w0, w1)
         if kind == NORMAL:
             return normal

@@ -6,6 +6,8 @@ and turned into a plain number of that unit; a plain number is taken to be in th
 
 from typing import Any
 
+import numpy as np
+
 from spikesim.errors import UnitError
 
 UNITS = ("ms", "mV", "pA", "pF", "nS", "Hz")
@@ -17,6 +19,8 @@ def plain(value: Any, unit: str | None, what: str) -> Any:
     ``unit`` is one of `UNITS`, or None for a dimensionless value. Raises `UnitError` if a quantity
     has another dimension. Values that are not Brian2 quantities pass unchanged.
     """
+    if isinstance(value, list | tuple) and any(hasattr(item, "has_same_dimensions") for item in value):
+        return [plain(item, unit, what) for item in value]
     if not hasattr(value, "has_same_dimensions"):
         return value
     import brian2  # a quantity was passed, so Brian2 is there and loaded
@@ -25,4 +29,11 @@ def plain(value: Any, unit: str | None, what: str) -> Any:
              "Hz": brian2.Hz, None: 1.0}[unit]  # fmt: skip
     if not brian2.have_same_dimensions(value, scale):
         raise UnitError(f"{what}: expected a quantity in {unit or 'no unit'}, got {value}; convert it or pass a plain number")
-    return brian2.asarray(value / scale) if getattr(value, "shape", ()) else float(value / scale)
+    return _as_written(np.asarray(value / scale, np.float64))
+
+
+def _as_written(numbers: np.ndarray) -> float | np.ndarray:
+    """The decimal that was meant, where scaling to SI and back has moved it by an ulp (0.2 nF is 200 pF)."""
+    shorter = np.array([float(f"{number:.15g}") for number in numbers.flat]).reshape(numbers.shape)
+    meant = np.where(np.isclose(shorter, numbers, rtol=4.5e-16, atol=0.0), shorter, numbers)
+    return float(meant) if meant.ndim == 0 else meant

@@ -182,6 +182,8 @@ PARAMETERS = [
     Row("receptor named like another's variable", lambda: LIF(receptors={"a": sim.AlphaCurrent(), "a_slope": Exp()}), DescriptionError,
         "a_slope", "LIF.receptors"),
     Row("conductance on IF", lambda: IF(receptors={"g": sim.ExponentialConductance()}), DescriptionError, "IF.receptors['g']", "IF takes"),
+    Row("more distributions than a population may have", lambda: simulate(populate(LIF(receptors={f"r{k}": Exp(sim.Uniform(1.0, 2.0))
+        for k in range(300)}))), SpikesimError, "'exc'", "distributions"),
     Row("coefficient not a number", lambda: simulate(populate(LIF(tau_m=1e-320))), DescriptionError, "exc", "parameters make"),
     Row("coefficient overflows", lambda: simulate(populate(IF(c_m=1e-300, i_e=1e300))), DescriptionError, "exc", "parameters make"),
 ]  # fmt: skip

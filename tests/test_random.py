@@ -11,7 +11,7 @@ from numba import njit
 
 from spikesim.distributions import LARGEST_NORMAL
 from spikesim.errors import SpikesimError
-from spikesim.random import PAIRS, PARAMETER, SOURCE, WEIGHT, below, philox, standard_normal, stream, unit32, unit53, word_of, words
+from spikesim.random import PAIRS, PARAMETER, SOURCE, WEIGHT, below, philox, standard_normal, stream, unit32, unit52, word_of, words
 
 ONES = 2**32 - 1
 # counter, key, words: Salmon et al. (2011), the file kat_vectors of Random123
@@ -49,7 +49,7 @@ def many_words(seed, number_stream, count):
 def map_units(pairs):
     singles, doubles = np.empty(len(pairs)), np.empty(len(pairs))
     for k in range(len(pairs)):
-        singles[k], doubles[k] = unit32(pairs[k, 0]), unit53(pairs[k, 0], pairs[k, 1])
+        singles[k], doubles[k] = unit32(pairs[k, 0]), unit52(pairs[k, 0], pairs[k, 1])
     return singles, doubles
 
 
@@ -144,13 +144,13 @@ def test_units_are_uniform() -> None:
 @given(high=U32, low=U32)
 def test_units_are_the_middle_of_their_cell(high: int, low: int) -> None:
     assert unit32(np.uint64(high)) == (high + 0.5) / 2**32
-    assert unit53(np.uint64(high), np.uint64(low)) == pytest.approx((high * 2**21 + (low >> 11)) / 2**53, abs=2.0**-52)
+    assert unit52(np.uint64(high), np.uint64(low)) == pytest.approx((high * 2**21 + (low >> 11)) / 2**53, abs=2.0**-52)
 
 
 @pytest.mark.parametrize(("high", "low"), [(0, 0), (0, ONES), (ONES, 0), (ONES, ONES), (ONES, ONES - 2**11), (2**31, 0)])
 def test_units_never_reach_0_or_1(high: int, low: int) -> None:
     assert 0.0 < unit32(np.uint64(high)) < 1.0
-    assert 0.0 < unit53(np.uint64(high), np.uint64(low)) < 1.0
+    assert 0.0 < unit52(np.uint64(high), np.uint64(low)) < 1.0
 
 
 def test_units_grow_with_their_words() -> None:
@@ -196,7 +196,7 @@ def test_streams_of_different_purposes_and_objects_differ() -> None:
     assert max(made) <= ONES
     assert stream(PAIRS, 5).dtype == np.uint64
     for index in (-1, 2**24):
-        with pytest.raises(SpikesimError, match="random streams"):
+        with pytest.raises(SpikesimError, match="random quantities"):
             stream(WEIGHT, index)
 
 

@@ -43,9 +43,14 @@ def _resolved(population: Population, index: int, seed: int) -> Neuron:
     """The model with all distributions drawn and all arrays flat, those of its receptors too."""
     model, streams = population.model, iter(range(PARAMETERS * index, PARAMETERS * (index + 1)))
 
+    def next_stream() -> np.uint64:
+        for index in streams:
+            return stream(PARAMETER, index)
+        raise DescriptionError(f"its parameters hold more than {PARAMETERS} distributions")
+
     def resolve(description: Description) -> dict[str, Any]:
         flat = {key: value.reshape(-1) for key, value in description.values().items() if isinstance(value, np.ndarray)}
-        return flat | {key: drawn(value, len(population), seed=seed, stream=stream(PARAMETER, next(streams)))
+        return flat | {key: drawn(value, len(population), seed=seed, stream=next_stream())
                        for key, value in description.values().items() if isinstance(value, Distribution)}  # fmt: skip
 
     receptors = {key: replace(receptor, **resolve(receptor)) for key, receptor in model.receptors.items()}  # type: ignore[union-attr]

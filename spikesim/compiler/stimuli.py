@@ -7,11 +7,10 @@ from spikesim.compiler.grid import interval_steps, on_grid
 from spikesim.errors import DescriptionError
 from spikesim.network import Network, Stimulation
 from spikesim.program import Cells, Drive, Held, Noise
-from spikesim.random import DRIVE, NOISE, PARAMETER, drawn, stream
+from spikesim.random import DRIVE, NOISE, STIMULUS, drawn, stream
 from spikesim.stimulus import DirectCurrent, NoiseCurrent, PoissonDrive, SampledCurrent, StepCurrent
 
 STRONGEST = 10_000.0  # expected spikes of a drive in one step
-STIMULUS_PARAMETERS = 1 << 23  # streams from here on belong to stimuli, those below to populations
 
 
 def compile_stimuli(network: Network, cells: dict[str, Cells], *, dt: float, seed: int) -> dict[str, tuple]:
@@ -25,7 +24,7 @@ def compile_stimuli(network: Network, cells: dict[str, Cells], *, dt: float, see
 
 def _direct(stimulation: Stimulation, cells: Cells, index: int, dt: float, seed: int) -> Held:
     ids = stimulation.target.ids
-    amplitude = drawn(stimulation.stimulus.amplitude, len(ids), seed=seed, stream=_parameter(index))  # type: ignore[attr-defined]
+    amplitude = drawn(stimulation.stimulus.amplitude, len(ids), seed=seed, stream=stream(STIMULUS, index))  # type: ignore[attr-defined]
     return Held(cells.index, ids, np.zeros(1, np.int64), np.asarray(amplitude, np.float64).reshape(1, -1), direct=True)
 
 
@@ -52,7 +51,7 @@ def _noise(stimulation: Stimulation, cells: Cells, index: int, dt: float, seed: 
 def _drive(stimulation: Stimulation, cells: Cells, index: int, dt: float, seed: int) -> Drive:
     stimulus: PoissonDrive = stimulation.stimulus  # type: ignore[assignment]
     ids = stimulation.target.ids
-    rate = drawn(stimulus.rate, len(ids), seed=seed, stream=_parameter(index))
+    rate = drawn(stimulus.rate, len(ids), seed=seed, stream=stream(STIMULUS, index))
     expected = np.asarray(rate, np.float64).reshape(-1) * dt * 1e-3
     if expected.max() > STRONGEST:
         raise DescriptionError(f"stimulus on {stimulation.target}: {expected.max():g} spikes a step, at most {STRONGEST:g}; "
@@ -67,10 +66,6 @@ def poisson_limits(expected: np.ndarray) -> np.ndarray:
     counts = np.arange(int(top + 8.0 * np.sqrt(top) + 16.0))
     limits = np.floor(pdtr(counts[None, :], expected[:, None]) * 2.0**32).astype(np.uint64)
     return np.ascontiguousarray(limits[:, (limits < 2**32).any(axis=0)])
-
-
-def _parameter(index: int) -> np.uint64:
-    return stream(PARAMETER, STIMULUS_PARAMETERS + index)
 
 
 LOWERINGS = {

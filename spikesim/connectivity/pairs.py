@@ -13,7 +13,7 @@ from numba import njit
 
 from spikesim.connectivity import rules
 from spikesim.kernel import kernel
-from spikesim.random import MASK, below, unit53, words
+from spikesim.random import MASK, below, unit52, words
 
 LEAST_CHUNK = 1 << 14
 
@@ -53,9 +53,9 @@ def _put(chunk, at, source, target, number):
 
 @njit(inline="always")
 def _uniform(request, row, k):
-    """The k-th 53-bit uniform number of a row: two from each block of four words."""
+    """The k-th uniform number of a row: two from each block of four words."""
     w0, w1, w2, w3 = words(request.seed, request.stream, np.uint64(row), np.uint64(k >> 1))
-    return unit53(w2, w3) if k & 1 else unit53(w0, w1)
+    return unit52(w2, w3) if k & 1 else unit52(w0, w1)
 
 
 @njit(inline="always")

@@ -78,8 +78,9 @@ class Conv(Structured):
                                    f"kernel dimensions, got shape {self.weights.shape}")  # fmt: skip
         for name, least in (("stride", 1), ("padding", 0), ("dilation", 1)):
             object.__setattr__(self, name, per_dimension(getattr(self, name), dims, least, f"Conv.{name}"))
-        if isinstance(self.groups, bool) or not isinstance(self.groups, int) or self.groups < 1:
+        if isinstance(self.groups, bool) or not isinstance(self.groups, int | np.integer) or self.groups < 1:
             raise DescriptionError(f"Conv.groups: expected a whole number from 1 on, got {self.groups!r}")
+        object.__setattr__(self, "groups", int(self.groups))
         if self.weights.shape[0] % self.groups:
             raise DescriptionError(f"Conv: {self.weights.shape[0]} output channels do not divide into {self.groups} groups")
 

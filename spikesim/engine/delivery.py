@@ -4,7 +4,10 @@ Spikes of one population and step come as vectors of neuron numbers; input slots
 of delivery does not matter. Each kernel writes only the slots of one part.
 """
 
+import numpy as np
 from numba import carray, njit
+
+from spikesim.engine.native import pointer
 
 
 @njit
@@ -45,16 +48,18 @@ def _outputs(at, padding, dilation, stride, offset, size):
 
 
 @njit
-def deliver_conv(spikes, start, step, weights, shapes, low, high, target_start, target_step, inputs):
+def deliver_conv(spikes, start, step, weights_at, bits, shapes, low, high, target_start, target_step, inputs):
     """Convolution: for each spike the kernel's entries that meet it, for all output channels of its group.
 
-    weights: pointer to (channels in, depth, height, width, channels out of a group); shapes: int64 rows (source shape,
-    target shape, stride, padding, dilation, kernel), first channels or groups; inputs: slots of the neurons [low, high).
+    weights_at: address of (channels in, depth, height, width, channels out of a group) in so many bits; shapes: int64
+    rows (source shape, target shape, stride, padding, dilation, kernel), first channels or groups; inputs: slots of the
+    neurons [low, high).
     """
     source, target, stride, padding, dilation, kernel = shapes[0], shapes[1], shapes[2], shapes[3], shapes[4], shapes[5]
     volume = target[1] * target[2] * target[3]
     per_group_in, per_group_out = source[0] // stride[0], target[0] // stride[0]
-    entries = carray(weights, (source[0], kernel[1], kernel[2], kernel[3], per_group_out))
+    size = (source[0], kernel[1], kernel[2], kernel[3], per_group_out)
+    narrow, wide = carray(pointer(weights_at, np.int16), size), carray(pointer(weights_at, np.int32), size)
     for spike in spikes:
         k = (spike - start) // step
         if k < 0 or k >= source[0] * source[1] * source[2] * source[3] or start + k * step != spike:
@@ -76,4 +81,5 @@ def deliver_conv(spikes, start, step, weights, shapes, low, high, target_start, 
                     for out in range(per_group_out):
                         neuron = target_start + target_step * (place + out * volume)
                         if low <= neuron < high:
-                            inputs[neuron - low] += entries[channel, dz, dy, dx, out]
+                            at = channel, dz, dy, dx, out
+                            inputs[neuron - low] += narrow[at] if bits == 16 else wide[at]

@@ -132,12 +132,8 @@ def _deliver_conv(plan, one, part, step, stage):
         shapes = carray(pointer(b.shapes_at, np.int64), (SHAPES, 4))
         for sender in range(plan.threads):
             spikes = _spikes(plan, b.source, sender, step - b.delay)
-            if b.bits == 16:
-                deliver_conv(spikes, b.source_start, b.source_step, pointer(b.weights_at, np.int16), shapes, low, high,
-                             b.target_start, b.target_step, inputs)  # fmt: skip
-            else:
-                deliver_conv(spikes, b.source_start, b.source_step, pointer(b.weights_at, np.int32), shapes, low, high,
-                             b.target_start, b.target_step, inputs)  # fmt: skip
+            deliver_conv(spikes, b.source_start, b.source_step, b.weights_at, b.bits, shapes, low, high, b.target_start,
+                         b.target_step, inputs)  # fmt: skip
 
 
 @njit
