@@ -18,7 +18,7 @@ from uuid import uuid4
 import numpy as np
 
 from spikesim.errors import FileFormatError
-from spikesim.memory import available_bytes, readable
+from spikesim.machine import available_bytes, readable
 
 FORMAT, VERSION = "spikesim", 1
 DEEPEST = 32  # groups within groups

@@ -1,11 +1,10 @@
 """What `spikesim info` prints."""
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from spikesim.engine import ENGINES
-from spikesim.memory import available_bytes, readable
+from spikesim.machine import available_bytes, cores, readable
 from spikesim.version import VERSION
 
 PACKAGES = ("numpy", "numba", "scipy", "h5py", "torch", "brian2", "nest-simulator")
@@ -20,11 +19,6 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def cores() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def print_info() -> None:

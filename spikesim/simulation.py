@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from spikesim.engine import ENGINES, engine_class
 from spikesim.engine.state import State, initial_state
 from spikesim.errors import DescriptionError, FileFormatError, KindError, SpikesimError, UnsupportedError, unknown_name
 from spikesim.interrupt import Interrupt
+from spikesim.machine import cores
 from spikesim.network import Network
 from spikesim.progress import Progress
 from spikesim.random import LARGEST_STEP
@@ -119,7 +119,7 @@ class Simulation:
         program = self.program
         if program.layout.parts > 1:
             program = compile_network(self.network, dt=program.dt, seed=self.seed)
-        workers = min(number.copy().pop(), os.cpu_count() or 1) if self.engine_name == "cpu" else 1
+        workers = min(number.copy().pop(), cores()) if self.engine_name == "cpu" else 1
         results: list[Recording | None] = [None] * number.pop()
         with Interrupt() as interrupt, Progress.of_trials(len(results), shown=progress) as bar:
 
@@ -195,7 +195,7 @@ class Simulation:
 def _threads(threads: int | None, network: Network, most: int, engine: str) -> int:
     if threads is None:
         neurons = sum(len(p) for p in network.populations.values())
-        return max(1, min(len(os.sched_getaffinity(0)), neurons // NEURONS_PER_THREAD, most))
+        return max(1, min(cores(), neurons // NEURONS_PER_THREAD, most))
     if isinstance(threads, bool) or not isinstance(threads, int | np.integer):
         raise KindError(f"Simulation: threads must be a whole number, got {threads!r}")
     if threads < 1:

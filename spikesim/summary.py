@@ -9,7 +9,7 @@ import numpy as np
 from spikesim.connectivity.structured import Structured
 from spikesim.description import Distribution
 from spikesim.distributions import support
-from spikesim.memory import readable
+from spikesim.machine import readable
 from spikesim.network import Network
 from spikesim.neurons.model import Neuron
 from spikesim.population import overlap

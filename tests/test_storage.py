@@ -194,7 +194,7 @@ def loads_equal_or_is_refused(saved, content: bytes) -> None:
 @settings(max_examples=40, deadline=None)
 @given(where=st.floats(0.0, 1.0, exclude_max=True))
 def test_truncated_files_are_refused(saved, where):
-    loads_equal_or_is_refused(saved, saved[2][:int(where * len(saved[2]))])
+    loads_equal_or_is_refused(saved, saved[2][: int(where * len(saved[2]))])
 
 
 @settings(max_examples=60, deadline=None)
@@ -245,9 +245,11 @@ def wide_chunk(file) -> None:
 
 def link(make):
     """Replace an item by a link."""
+
     def spoil(file):
         del file["data/array"]
         file["data/array"] = make(file)
+
     return spoil  # fmt: skip
 
 

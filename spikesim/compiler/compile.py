@@ -11,7 +11,7 @@ from spikesim.compiler.stimuli import compile_stimuli
 from spikesim.compiler.wiring import Quanta, build_blocks, build_tables, delay_steps, largest_input
 from spikesim.description import checked_number
 from spikesim.errors import DescriptionError, KindError, MemoryNeededError
-from spikesim.memory import available_bytes, readable
+from spikesim.machine import available_bytes, readable
 from spikesim.network import COUNTS, RATE, SPIKES, Network
 from spikesim.neurons.model import Neuron
 from spikesim.program import Cells, Program, Rounding, Sampler, make_layout

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from os import cpu_count
 from threading import Event
 from typing import Any
 
@@ -17,6 +16,7 @@ from spikesim.connectivity.structured import Conv, Dense, Pool, Structured
 from spikesim.connectivity.tables import BLOCK, Drawn, Piece, Table, add_magnitudes, build
 from spikesim.description import Distribution, same
 from spikesim.errors import DescriptionError
+from spikesim.machine import cores
 from spikesim.network import Network, Projection
 from spikesim.program import Cells, ConvBlock, DenseBlock, Ends, Layout
 from spikesim.random import CONSTANT, DELAY, PAIRS, WEIGHT, encode, stream
@@ -64,7 +64,7 @@ def build_tables(network: Network, cells: dict[str, Cells], layout: Layout, quan
             raise InterruptedError
         tick(done)
 
-    with ThreadPoolExecutor(cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         try:
             return tuple(table for table in pool.map(one, sorted(groups)) if len(table.targets))
         finally:

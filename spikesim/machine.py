@@ -1,7 +1,12 @@
-"""How much memory there is."""
+"""What this machine has: cores and memory."""
 
 import os
 from pathlib import Path
+
+
+def cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def available_bytes() -> int:
