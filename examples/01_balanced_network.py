@@ -16,7 +16,7 @@ net = cuba()
 print(net)
 
 simulation = sim.Simulation(net, dt=0.1, seed=42)
-recording = simulation.run(500.0)
+recording = simulation.run(2000.0)
 for name in recording.spikes:
     print(f"{name}: {recording.rate(name):.2f} Hz, CV of intervals {recording.cv_isi(name):.2f}")
 recording.raster().savefig("balanced_network.png", dpi=120)

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from spikesim.description import checked_number
 from spikesim.errors import DescriptionError, unknown_name
 from spikesim.info import versions
 from spikesim.models.networks.vogels_abbott import coba, cuba
 from spikesim.network import Network
+from spikesim.population import limits
 from spikesim.program import Program
 from spikesim.recording import Recording
 from spikesim.simulation import Simulation
@@ -30,7 +32,9 @@ def bench_network(name: str, *, scale: float, threads: int | None, duration: flo
     if name not in NETWORKS:
         raise unknown_name("benchmark", name, NETWORKS, where="bench")
     published, builder = NETWORKS[name]
-    if not scale > 0.0 or round(published * scale) < 100:
+    scale = checked_number(scale, "bench: scale", limits(None, above=0.0) | {"varies": False})
+    duration = checked_number(duration, "bench: time", limits("ms", above=0.0) | {"varies": False})
+    if round(published * scale) < 100:
         raise DescriptionError(f"bench: scale {scale:g} leaves {round(published * scale)} neurons, expected at least 100")
     if repeats < 1:
         raise DescriptionError(f"bench: expected at least 1 repeat, got {repeats}")

@@ -72,7 +72,7 @@ def main() -> None:
     """Run the command line; errors of spikesim end it with one sentence and exit code 1, Ctrl-C with 130."""
     try:
         app()
-    except (SpikesimError, FileNotFoundError) as error:
+    except (SpikesimError, OSError) as error:  # a file that cannot be read or written
         print(f"spikesim: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -39,6 +39,10 @@ class FileFormatError(SpikesimError, ValueError):
     """A file is truncated, foreign, or of a version this spikesim does not read."""
 
 
+class CacheError(SpikesimError, OSError):
+    """The folder for compiled kernels cannot be used."""
+
+
 class UnsupportedError(SpikesimError, NotImplementedError):
     """The chosen engine or target does not support something the network contains."""
 

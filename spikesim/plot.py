@@ -25,6 +25,8 @@ def raster(recording: Recording, *, bin: float = 5.0, most: int = 500) -> Figure
 
     if not recording.spikes:
         raise DescriptionError("raster: no spikes were recorded; add net.record(population, 'spikes')")
+    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+        raise DescriptionError(f"raster: most must be a whole number of neurons from 1 on, got {most!r}")
     figure = Figure(figsize=(9, 6), layout="constrained")
     dots, rates = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     height, thinned = 0, False
@@ -40,7 +42,7 @@ def raster(recording: Recording, *, bin: float = 5.0, most: int = 500) -> Figure
         rates.step(edges, values, where="post", color=colour, lw=1)
         height += len(shown)
     dots.set(ylabel="neuron", ylim=(-1, height), title="spikes (thinned)" if thinned else "spikes")
-    rates.set(ylabel="rate (Hz)", xlabel="time (ms)", xlim=(recording.start, recording.stop))
+    rates.set(ylabel="rate (Hz)", xlabel="time (ms)", xlim=(recording.start, max(recording.stop, recording.start + recording.dt)))
     return figure
 
 

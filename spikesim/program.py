@@ -53,6 +53,7 @@ class Cells:
     stage: int
     kind: int  # MEMBRANE, POISSON or TRAIN
     variables: tuple[str, ...] = ()
+    own: int = 0  # the first variables are the membrane's, the others its ports'
     initial: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     membrane: Callable | None = None
     coefficients: dict[str, Any] = field(default_factory=dict)

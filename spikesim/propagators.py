@@ -22,14 +22,17 @@ def constant_current(h: float, leak_rate, c_m):
 
 def exponential_current(h: float, tau, leak_rate, c_m):
     """V per initial current of I(s) = I0 exp(-s / tau)."""
-    rate = 1.0 / np.asarray(tau)
-    return h * np.exp(-h * rate) * _phi(h * (rate - leak_rate)) / c_m
+    rate, leak_rate = 1.0 / np.asarray(tau), np.asarray(leak_rate)
+    # symmetric in the two rates; with the slower one outside nothing overflows
+    return h * np.exp(-h * np.minimum(rate, leak_rate)) * _phi(-h * np.abs(rate - leak_rate)) / c_m
 
 
 def alpha_current(h: float, tau, leak_rate, c_m):
     """V per initial slope (pA/ms) of I(s) = z0 s exp(-s / tau)."""
-    leak_rate = np.asarray(leak_rate)
-    return h * h * np.exp(-h * leak_rate) * _first_moment(h * (1.0 / np.asarray(tau) - leak_rate)) / c_m
+    rate, leak_rate = 1.0 / np.asarray(tau), np.asarray(leak_rate)
+    x = h * np.abs(rate - leak_rate)
+    moment = np.where(rate >= leak_rate, _first_moment(x), _phi(-x) - _first_moment(x))
+    return h * h * np.exp(-h * np.minimum(rate, leak_rate)) * moment / c_m
 
 
 def _phi(x):
@@ -40,8 +43,8 @@ def _phi(x):
 
 
 def _first_moment(x):
-    """The integral of s exp(-x s) over [0, 1]."""
+    """The integral of s exp(-x s) over [0, 1], for x >= 0."""
     x = np.asarray(x, np.float64)
-    series = sum((-x) ** n / (math.factorial(n) * (n + 2)) for n in range(18))
-    safe = np.where(np.abs(x) < 1.0, 1.0, x)
-    return np.where(np.abs(x) < 1.0, series, (1.0 - np.exp(-safe) * (1.0 + safe)) / safe**2)
+    small, large = np.minimum(x, 1.0), np.maximum(x, 1.0)
+    series = sum((-small) ** n / (math.factorial(n) * (n + 2)) for n in range(18))
+    return np.where(x < 1.0, series, (1.0 - np.exp(-large) * (1.0 + large)) / large**2)

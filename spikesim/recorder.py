@@ -58,7 +58,7 @@ class Recorder:
         return np.arange(self.step // interval + 1, (self.step + steps) // interval + 1) * interval * self.program.dt
 
     def _add_rates(self, segment: Segment) -> None:
-        """Add the steps' spikes to the bins they fall into; bins are counted from time 0."""
+        """Add the steps' spikes to the bins they fall into; bins are counted from the start of the run."""
         for at, probe in enumerate(self.rate_probes):
             counts = segment.population_counts[:, self.program.cells_named(probe.view.population).index]
             bins = (np.arange(self.step, self.step + len(counts)) - self.first) // self._interval(probe)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from spikesim.connectivity.rules import Matrix
 from spikesim.connectivity.structured import Structured
 from spikesim.description import Distribution
 from spikesim.distributions import support
@@ -14,7 +15,7 @@ from spikesim.network import Network
 from spikesim.neurons.model import Neuron
 from spikesim.population import overlap
 
-SYNAPSE_BYTES = 4.0  # 16-bit target and weight
+TARGET_BYTES = WEIGHT_BYTES = 2.0  # the weight 4 where its dynamic range needs it
 NEURON_BYTES = 64.0
 
 
@@ -47,7 +48,9 @@ def memory_needed(network: Network, dt: float | None = None) -> dict[str, float]
     for name, weights in stored_weights(network).items():
         p = network.projections[name]
         sources = len(network.populations[p.source.population])
-        needed[name] = SYNAPSE_BYTES * weights + 8.0 * sources * _delays(p.delay, dt)
+        width = WEIGHT_BYTES if isinstance(p.rule, Structured) else TARGET_BYTES
+        width += 0.0 if isinstance(p.weight, float) and not isinstance(p.rule, Matrix) else WEIGHT_BYTES
+        needed[name] = width * weights + 8.0 * sources * _delays(p.delay, dt)
     return needed
 
 

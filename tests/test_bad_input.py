@@ -514,7 +514,7 @@ RUNS = [
     Row("refractory time off the grid", lambda: simulate(populate(LIF(t_ref=2.05))), DescriptionError, "'exc': t_ref", "2.05 ms"),
     Row("one refractory time off the grid", lambda: simulate(populate(LIF(t_ref=[1, 2, 2.5, 3])), dt=1.0), DescriptionError, "'exc'",
         "2.5 ms"),
-    Row("too many synapses for memory", lambda: simulate(too_large()), MemoryNeededError, "a->b", "16 TB"),
+    Row("too many synapses for memory", lambda: simulate(too_large()), MemoryNeededError, "a->b", "8 TB"),
     Row("too many neurons for memory", lambda: simulate(populate(shape=2**31 - 1)), MemoryNeededError, "neurons", "are free"),
     Row("duration negative", lambda: run(-1.0), DescriptionError, "duration", "at least 0 ms, got -1"),
     Row("duration NaN", lambda: run(nan), DescriptionError, "duration", "expected a number"),
@@ -637,7 +637,7 @@ def test_every_error_is_also_a_standard_exception() -> None:
 def test_the_memory_error_says_how_much_is_needed_and_how_much_there_is() -> None:
     with pytest.raises(MemoryNeededError) as caught:
         simulate(too_large())
-    assert re.search(r"needs about 16 TB of memory, [\d.]+ [kMG]B are free; .*a->b with 16 TB; scale it down", str(caught.value))
+    assert re.search(r"needs about 8 TB of memory, [\d.]+ [kMG]B are free; .*a->b with 8 TB; scale it down", str(caught.value))
 
 
 def test_name_errors_print_without_quotes_around() -> None:

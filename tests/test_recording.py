@@ -193,6 +193,8 @@ def test_cv_isi_by_hand():
     cvs = [np.std([2.0, 3.0, 1.0]) / 2.0, np.std([1.5, 2.0]) / 1.75]
     assert BY_HAND.cv_isi("a") == pytest.approx(np.mean(cvs))
     assert np.isnan(BY_HAND.cv_isi("quiet"))
+    pairs = Spikes(np.array([1.0, 2.0, 3.0, 4.0, 6.0]), np.array([0, 0, 1, 1, 1]), np.arange(2))  # neuron 0 has one interval only
+    assert Recording(0.0, 9.0, 0.5, spikes=recorded("spikes", {"a": pairs})).cv_isi("a") == pytest.approx(0.5 / 1.5)
 
 
 def test_psth_by_hand():

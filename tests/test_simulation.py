@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from spikesim import simulation as simulation_module
 from spikesim.connectivity import AllToAll, FixedIndegree, FixedProbability
@@ -22,11 +23,12 @@ from spikesim.neurons import IF, LIF
 from spikesim.recorder import Recorder
 from spikesim.recording import Recording
 from spikesim.simulation import Simulation
-from spikesim.stimulus import DirectCurrent, NoiseCurrent, Poisson, PoissonDrive, SpikeTrains, StepCurrent
+from spikesim.stimulus import DirectCurrent, NoiseCurrent, Poisson, PoissonDrive, SampledCurrent, SpikeTrains, StepCurrent
 from spikesim.synapses import Delta, ExponentialCurrent
 
 ROOT = Path(__file__).resolve().parents[1]
 DT = 0.1
+RARE = 1e-3
 every_engine = pytest.mark.parametrize("engine", list(ENGINES))
 every_variant = pytest.mark.parametrize(("engine", "threads"), [("cpu", 1), ("cpu", 3), ("reference", 1)])
 
@@ -244,6 +246,87 @@ def test_load_keeps_or_takes_settings(tmp_path):
     assert (loaded.seed, loaded.threads, loaded.engine_name, loaded.program.dt) == (2**64 - 1, 3, "cpu", DT)
     with pytest.raises(SpikesimError):
         Simulation.load(tmp_path / "state.h5", threads=0)
+
+
+@every_variant
+def test_a_snapshot_can_be_taken_up_again(engine, threads):
+    """Going back to an earlier state forgets what came after it."""
+    made = Simulation(network(), dt=DT, engine=engine, threads=threads)
+    made.run(5.0)
+    state = made.engine.snapshot()
+    first = made.run(9.0)
+    made.engine.restore(state)
+    assert_identical(arrays(made.run(9.0)), arrays(first))
+
+
+# ---- stimuli and sources -------------------------------------------------------------------------------------------
+
+
+def integrators(*stimuli, steps=12, **options) -> np.ndarray:
+    """What six neurons that only integrate receive in each step from (slice, stimulus) pairs, (steps, 6)."""
+    net = Network()
+    cells = net.population("cells", 6, IF(v_threshold=np.inf))
+    for where, stimulus in stimuli:
+        net.stimulate(cells[where], stimulus)
+    net.record(cells, "v")
+    values = Simulation(net, dt=1.0, **options).run(float(steps)).trace("cells", "v").values
+    return np.diff(values, axis=0, prepend=0.0)
+
+
+@every_engine
+def test_currents_by_hand(engine):
+    """Each current flows from the step in which it begins to the one in which it changes or ends; currents add up."""
+    all_neurons, even = slice(None), slice(0, 6, 2)
+    wanted = np.full((12, 6), 0.5)
+    wanted += 0.25 * np.arange(6)
+    wanted[2:5, ::2] += 3.0
+    wanted[5:, ::2] += [-1.0, -2.0, -3.0]
+    wanted[:9] += np.array([8.0, 16.0, 4.0]).repeat(3)[:, None]
+    wanted[:4, ::2] += np.arange(12.0).reshape(4, 3)
+    found = integrators(
+        (all_neurons, DirectCurrent(0.5)), (all_neurons, DirectCurrent(0.25 * np.arange(6))),
+        (even, StepCurrent([2.0, 5.0], [[3.0, 3.0, 3.0], [-1.0, -2.0, -3.0]])), (all_neurons, SampledCurrent([8.0, 16.0, 4.0], 3.0)),
+        (even, SampledCurrent(np.arange(12.0).reshape(4, 3), 1.0)), engine=engine,
+    )  # fmt: skip
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_noise_is_held_and_normal():
+    """Each neuron draws its own value at every interval; the values are normal with the given mean and deviation."""
+    noise = integrators((slice(1, 6), NoiseCurrent(sd=2.0, interval=4.0, mean=3.0)), steps=4000)
+    assert (noise[:, 0] == 0.0).all()
+    blocks = noise[:, 1:].reshape(1000, 4, 5)
+    np.testing.assert_allclose(blocks, blocks[:, :1].repeat(4, axis=1), atol=1e-9)
+    assert stats.kstest(blocks[:, 0].ravel(), stats.norm(3.0, 2.0).cdf).pvalue > RARE
+    assert np.abs(np.corrcoef(blocks[:, 0].T) - np.eye(5)).max() < 0.15
+
+
+@pytest.mark.parametrize("rate", [40.0, 900.0, 30_000.0])
+def test_drive_is_poisson(rate):
+    """The number of spikes in a step is Poisson distributed, independently for each neuron."""
+    counts = integrators((slice(None), PoissonDrive(rate=rate, weight=0.5, receptor="input")), steps=4000) / 0.5
+    whole = np.rint(counts).astype(int)
+    np.testing.assert_allclose(counts, whole, atol=1e-6)
+    theory = stats.poisson(rate * 1e-3)
+    edges = np.arange(theory.ppf(5e-4), theory.ppf(1 - 5e-4) + 1)
+    observed = [(whole < edges[0]).sum(), *((whole == k).sum() for k in edges), (whole > edges[-1]).sum()]
+    chance = [theory.cdf(edges[0] - 1), *theory.pmf(edges), theory.sf(edges[-1])]
+    kept = np.array(chance) > 0
+    assert stats.chisquare(np.array(observed)[kept], np.array(chance)[kept] * whole.size).pvalue > RARE
+    assert np.abs(np.corrcoef(whole.T) - np.eye(6)).max() < 0.08
+
+
+def test_sources_are_independent():
+    """Each neuron of a Poisson population fires with its own probability, whatever its neighbours do."""
+    net = Network()
+    chance = np.array([0.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.1, 0.9])
+    net.record(net.population("source", 8, Poisson(rate=1000.0 * chance)))
+    spikes = Simulation(net, dt=1.0).run(4000.0).spikes["source"]
+    fired = np.zeros((4000, 8))
+    fired[np.rint(spikes.times).astype(int) - 1, spikes.ids] = 1
+    spread = np.sqrt(chance * (1 - chance) / 4000)
+    assert (np.abs(fired.mean(axis=0) - chance) <= 4 * spread).all()
+    assert np.abs(np.corrcoef(fired[:, 2:].T) - np.eye(6)).max() < 0.08
 
 
 # ---- settings ------------------------------------------------------------------------------------------------------

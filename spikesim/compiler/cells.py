@@ -33,7 +33,7 @@ def compile_population(population: Population, place: dict[str, Any], *, dt: flo
     _check_refractory(model, population, dt)
     variables = model.variables()
     return Cells(
-        **place, kind=MEMBRANE, variables=variables, initial=_initial(population, model, place["index"], seed),
+        **place, kind=MEMBRANE, variables=variables, own=len(model.STATE), initial=_initial(population, model, place["index"], seed),
         membrane=model.membrane(), coefficients=_flat(_computed(model.coefficients, dt), population), injected=injected,
         ports=tuple(_port(name, model, population, dt, variables, quanta[name], name in driven) for name in model.receptors),
     )  # fmt: skip
@@ -58,8 +58,9 @@ def _resolved(population: Population, index: int, seed: int) -> Neuron:
 
 
 def _check_refractory(model: Any, population: Population, dt: float) -> None:
-    if not isinstance(population.model.t_ref, Distribution):  # type: ignore[union-attr]  # drawn times are rounded
-        on_grid(model.t_ref, dt, f"population {population.name!r}: t_ref")
+    given = getattr(population.model, "t_ref", None)
+    if given is not None and not isinstance(given, Distribution):  # drawn times are rounded
+        on_grid(given, dt, f"population {population.name!r}: t_ref")
 
 
 def _initial(population: Population, model: Neuron, index: int, seed: int) -> np.ndarray:
@@ -101,10 +102,10 @@ def _flat(coefficients: dict[str, Any], population: Population) -> dict[str, Any
 def _poisson(population: Population, place: dict[str, Any], dt: float, seed: int) -> Cells:
     rate = drawn(population.model.rate, len(population), seed=seed, stream=stream(PARAMETER, PARAMETERS * place["index"]))  # type: ignore[union-attr]
     chance = np.broadcast_to(np.asarray(rate, np.float64).reshape(-1) * dt * 1e-3, (len(population),))
-    if (chance > 1.0).any():
+    if (chance > 1.0 + 1e-12).any():  # 1e3 / dt Hz may come out a little above
         raise DescriptionError(f"population {population.name!r}: a rate of {chance.max() * 1e3 / dt:g} Hz is more than one spike "
                                f"in each step of {dt:g} ms; lower it or use a shorter dt")  # fmt: skip
-    limits = np.rint(chance * 2.0**32).astype(np.uint64)
+    limits = np.rint(np.minimum(chance, 1.0) * 2.0**32).astype(np.uint64)
     return Cells(**place, kind=POISSON, limits=limits, stream=int(stream(SOURCE, place["index"])))
 
 

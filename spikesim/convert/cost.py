@@ -14,16 +14,18 @@ WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 
 def multiply_accumulates(module: nn.Module, example: Any) -> dict[str, int]:
-    """For each convolution and linear layer of ``module`` its multiply-accumulates for one input (padding included)."""
+    """For each stage of `linear_stages`, by name, the layer's multiply-accumulates for one input (padding included)."""
     found: dict[str, int] = {}
 
     def count(name: str):
         def hook(layer: Any, inputs: Any, output: torch.Tensor) -> None:
-            found[name] = found.get(name, 0) + output[0].numel() * layer.weight[0].numel()
+            used = sum(1 for key in found if key == name or key.startswith(f"{name} #"))
+            found[f"{name} #{used + 1}" if used else name] = output[0].numel() * layer.weight[0].numel()
 
         return hook
 
-    hooks = [layer.register_forward_hook(count(name)) for name, layer in module.named_modules() if isinstance(layer, WEIGHTED)]
+    root = nn.Sequential(module) if isinstance(module, WEIGHTED) else module  # as `linear_stages` names a bare layer
+    hooks = [layer.register_forward_hook(count(name)) for name, layer in root.named_modules() if isinstance(layer, WEIGHTED)]
     try:
         with eval_mode(module), torch.no_grad():
             module(first_sample(module, example))
@@ -45,9 +47,9 @@ def fan_out(stage: Stage, sources: int) -> np.ndarray:
     return np.rint(image.grad.numpy().reshape(-1)).astype(np.int64)
 
 
-def synaptic_operations(stages: Sequence[Stage], counts: Sequence[np.ndarray]) -> np.ndarray:
+def synaptic_operations(stages: Sequence[Stage], counts: Sequence[np.ndarray], images: int) -> np.ndarray:
     """Additions that the spikes caused, int64 (images,); ``counts``: for each spiking stage int64 (images, neurons)."""
-    total = np.zeros(len(counts[0]) if counts else 0, np.int64)
+    total = np.zeros(images, np.int64)
     for stage, spikes in zip(stages[1:], counts, strict=True):
         total += spikes @ fan_out(stage, math.prod(stage.in_shape))
     return total

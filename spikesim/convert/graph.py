@@ -71,6 +71,7 @@ def linear_stages(module: nn.Module, example: Any) -> list[Stage]:
         _ShapeRecorder(root, graph).run(first_sample(root, example))
     chain = _Chain(next(iter(graph.nodes)).meta["shape"])
     _refuse_hooks(chain, root)
+    _refuse_infinite(chain, root)
     _walk(chain, graph, root)
     chain.finish()
     if chain.complaints:
@@ -329,6 +330,12 @@ def _refuse_hooks(chain: _Chain, root: nn.Module) -> None:
         if part._forward_hooks or part._forward_pre_hooks:
             chain.complaints.append(f"{path or 'module'}: {type(part).__name__} has forward hooks, which may change what it computes; "
                                     "remove them")  # fmt: skip
+
+
+def _refuse_infinite(chain: _Chain, root: nn.Module) -> None:
+    for path, tensor in root.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            chain.complaints.append(f"{path} holds nan or infinity")
 
 
 def _label(node: fx.Node, root: nn.Module) -> str:

@@ -17,14 +17,12 @@ from spikesim.neurons import IF
 from spikesim.population import Population
 from spikesim.stimulus import DirectCurrent
 
-OUTPUT = "output"
-
 
 def lower(stages: Sequence[Stage], calibrated: Sequence[Calibrated]) -> Network:
     """One population a stage, connected without delay; one step is 1 ms.
 
-    The first population is driven by a current, the first stage's analog output for the input; the last one,
-    "output", never fires: its potential divided by the number of steps is the output.
+    The first population is driven by a current, the first stage's analog output for the input; the last one never fires:
+    its potential divided by the number of steps is the output.
     """
     net = Network()
     before: Population | None = None
@@ -35,7 +33,7 @@ def lower(stages: Sequence[Stage], calibrated: Sequence[Calibrated]) -> Network:
             thresholds = per_neuron(stage, calibrated[at].thresholds)
             model = IF(v_threshold=thresholds, i_e=0.0 if before is None else per_neuron(stage, stage.bias))
         initial = {} if thresholds is None else {"v": thresholds / 2}
-        here = net.population(population_name(stages, at), stage.out_shape, model, initial=initial)
+        here = net.population(population_name(stage), stage.out_shape, model, initial=initial)
         if before is None:
             net.stimulate(here, DirectCurrent(np.zeros(len(here))))
         else:
@@ -45,9 +43,9 @@ def lower(stages: Sequence[Stage], calibrated: Sequence[Calibrated]) -> Network:
     return net
 
 
-def population_name(stages: Sequence[Stage], at: int) -> str:
-    """The name of a stage's population: that of its layer, or "output"."""
-    return OUTPUT if at == len(stages) - 1 else stages[at].name.replace("/", ".").strip(" .")
+def population_name(stage: Stage) -> str:
+    """The name of a stage's population: that of its layer."""
+    return stage.name.replace("/", ".").strip(" .")
 
 
 def per_neuron(stage: Stage, of_channel: np.ndarray) -> np.ndarray:

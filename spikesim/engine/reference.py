@@ -109,8 +109,10 @@ class Reference:
             if port.kind == CONDUCTANCE:
                 pull = pull + contribution * _at(port.reversal, i)
         inputs = sums[CURRENT], sums[JUMP], sums[CONDUCTANCE], pull, self._current(cells, i, step)
-        *state, spike = cells.membrane(values[0][i], values[1][i], *inputs, *_of(cells.coefficients, i))  # type: ignore[misc]
-        values[0][i], values[1][i] = state
+        own = values[: cells.own]
+        *state, spike = cells.membrane(*(row[i] for row in own), *inputs, *_of(cells.coefficients, i))  # type: ignore[misc]
+        for row, value in zip(own, state, strict=True):
+            row[i] = value
         return spike
 
     def _drive(self, cells: Cells, port: int, i: int, step: int) -> float:

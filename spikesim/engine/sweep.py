@@ -20,7 +20,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from spikesim.errors import KindError
+from spikesim.errors import CacheError, KindError
 from spikesim.program import Cells
 from spikesim.synapses import CONDUCTANCE
 
@@ -34,6 +34,7 @@ from numba import carray, cfunc, njit, types
 from spikesim.engine.native import pointer
 '''
 
+ALLOWED = ("math", "min", "max", "abs")  # what a step may use beside its arguments
 SIGNATURE = "types.int64(types.int64, types.int64, types.CPointer(types.int64), types.CPointer(types.float64))"
 
 
@@ -104,8 +105,10 @@ def _body(cells: Cells, varying: list[str]) -> list[str]:
         if port.kind == CONDUCTANCE:
             lines += [f"pull = pull + contribution * {value(f'port{at}_reversal')}"]
     inputs = f"current, jump, conductance, pull, {'injected[i]' if cells.injected else 'real(0)'}"
-    given = ", ".join(["state0[i]", "state1[i]", inputs, *(value(f"membrane_{name}") for name in cells.coefficients)])
-    lines += [f"new0, new1, spike = membrane_step({given})", "state0[i] = new0", "state1[i] = new1"]
+    own = range(cells.own)
+    given = ", ".join([*(f"state{row}[i]" for row in own), inputs, *(value(f"membrane_{name}") for name in cells.coefficients)])
+    lines += [f"{', '.join([*(f'new{row}' for row in own), 'spike'])} = membrane_step({given})"]
+    lines += [f"state{row}[i] = new{row}" for row in own]
     return [*lines, "fired[i] = spike", "spikes += spike"]
 
 
@@ -126,8 +129,19 @@ def _function(name: str, step: Callable) -> str:
         raise KindError(f"the scalar step {step!r} has no source text that can be read; define it in a file") from None
     if not isinstance(tree.body[0], ast.FunctionDef):
         raise KindError(f"the scalar step {step!r} must be a plain function (def ...), found:\n{ast.unparse(tree)}")
+    foreign = _foreign_names(tree.body[0])
+    if foreign:
+        raise KindError(f"the scalar step {tree.body[0].name!r} uses {', '.join(foreign)}, which it is not given; pass what it needs "
+                        f"as coefficients (it may use {', '.join(ALLOWED)})")  # fmt: skip
     tree.body[0].name, tree.body[0].decorator_list = name, []
     return f'\n\n@njit(error_model="numpy")\n{ast.unparse(_TypedNumbers().visit(tree))}'
+
+
+def _foreign_names(step: ast.FunctionDef) -> list[str]:
+    """The names a step reads without having been given or having set them."""
+    names = [node for node in ast.walk(step) if isinstance(node, ast.Name)]
+    own = {node.id for node in names if isinstance(node.ctx, ast.Store)} | {argument.arg for argument in step.args.args}
+    return sorted({node.id for node in names if isinstance(node.ctx, ast.Load)} - own - set(ALLOWED))
 
 
 def load_sweep(cells: Cells, precision: str, accumulator: str) -> int:
@@ -151,8 +165,11 @@ def _module(text: str):
 
 def _write_at_once(path: Path, text: str) -> None:
     """Write so that another process sees the whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-    os.replace(temporary, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise CacheError(f"kernel cache {path.parent}: cannot be written ({error}); set SPIKESIM_CACHE to a folder of yours") from None

@@ -95,10 +95,10 @@ def test_arrays_of_drawn_rules(rule):
     found = synapses(between(rule, weights, delays))
     np.testing.assert_array_equal(np.sort(found[:, 6]), weights)
     np.testing.assert_array_equal(found[:, 5] * 0.5, delays[found[:, 6].astype(int) - 1])
-    if isinstance(rule, FixedIndegree):
-        np.testing.assert_array_equal((found[:, 6] - 1) // 4, found[:, 4])
-    if isinstance(rule, FixedOutdegree):
-        np.testing.assert_array_equal((found[:, 6] - 1) // 4, found[:, 1])
+    if isinstance(rule, FixedIndegree | FixedOutdegree):
+        row = found[:, 4 if isinstance(rule, FixedIndegree) else 1]
+        np.testing.assert_array_equal((found[:, 6] - 1) // 4, row)
+        np.testing.assert_array_equal(synapses(between(rule, weights.reshape(-1, 4), delays.reshape(-1, 4))), found)
 
 
 def test_matrix_entries():
@@ -173,6 +173,16 @@ def test_a_constant_weight_is_stored_once():
         (table,) = compile_network(net, dt=0.5).tables
         assert table.weights.shape == shape
     np.testing.assert_array_equal(np.unique(synapses(compile_network(net, dt=0.5))[:, 6], return_counts=True), [[0.5, 1.0], [2400, 1200]])
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_weights_are_rounded_to_the_nearest(parts):
+    """What is stored is within half a quantum of what was asked for, on both sides of it."""
+    weights = np.random.default_rng(4).uniform(-2.0, 2.0, 1200)
+    program = between(AllToAll(), weights, 1.0, parts=parts)
+    off = (synapses(program)[:, 6] - weights) / program.cells[1].ports[0].quantum
+    assert 0.45 < np.abs(off).max() <= 0.5
+    assert abs(off.mean()) < 0.05
 
 
 def test_a_synapse_takes_four_bytes():

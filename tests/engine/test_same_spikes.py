@@ -399,6 +399,7 @@ RULES = {
     "matrix": (Matrix(np.random.default_rng(4).normal(1.0, 2.0, (13, 20))), MIDDLE, ODD),
     "sparse matrix": (Matrix(SPARSE), WHOLE, EVERY_THIRD),
     "dense": (Dense(np.random.default_rng(5).normal(0.2, 0.5, (40, 40))), WHOLE, WHOLE),
+    "dense from the middle": (Dense(np.random.default_rng(9).normal(0.5, 1.0, (13, 20))), MIDDLE, ODD),
     "dense between slices": (Dense(np.random.default_rng(6).normal(0.5, 1.0, (13, 20))), EVERY_THIRD, ODD),
 }
 
@@ -656,10 +657,13 @@ def test_neuron_that_fires_twice_in_a_step_is_refused():
 # ---- random networks -----------------------------------------------------------------------------------------------
 
 MODELS = (
-    (LIF(receptors={"hit": Delta()}, i_e=250.0), {"hit": 4.0}),
-    (LIF(i_e=250.0), {"exc": 300.0, "inh": -100.0}),
-    (LIF(i_e=250.0, receptors={"exc": ExponentialConductance(), "inh": ExponentialConductance(reversal=-80.0)}), {"exc": 5.0, "inh": 2.0}),
-    (IF(v_threshold=15.0), {"input": 4.0}),
+    (LIF(receptors={"hit": Delta()}, i_e=Uniform(300.0, 900.0)), {"hit": 4.0}),
+    (LIF(i_e=Uniform(300.0, 900.0)), {"exc": 300.0, "inh": -100.0}),
+    (
+        LIF(i_e=Uniform(300.0, 900.0), receptors={"exc": ExponentialConductance(), "inh": ExponentialConductance(reversal=-80.0)}),
+        {"exc": 5.0, "inh": 2.0},
+    ),
+    (IF(v_threshold=15.0, i_e=Uniform(0.5, 4.0)), {"input": 4.0}),
 )
 
 
@@ -740,6 +744,6 @@ def networks(draw):
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(networks(), st.integers(0, 2**64 - 1))
 def test_random_networks(net, seed):
-    """The same on two threads as on the reference engine, whatever is put together."""
+    """The same on two threads as on the reference engine, whatever is put together of neurons that would fire by themselves."""
     drawn = Case(net.copy, steps=40, seed=seed)
     assert_identical(simulate(drawn, "cpu", 2), simulate(drawn, "reference", 1))
