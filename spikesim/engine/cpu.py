@@ -109,7 +109,7 @@ class Cpu:
     def _segment(self, first: int, steps: int) -> Segment:
         at = np.concatenate([self.record_steps[p, :n] for p, n in enumerate(self.recorded)]).astype(np.int64) + first
         neurons = np.concatenate([self.record_neurons[p, :n] for p, n in enumerate(self.recorded)]).astype(np.int64)
-        order = np.lexsort((neurons, at))
+        order = np.argsort(at * self.program.neurons + neurons, kind="stable")  # runs that are in order already
         samples = tuple(out[: len(sample_steps(s.interval, first, steps))].copy()
                         for out, s in zip(self.samples, self.program.samplers, strict=True))  # fmt: skip
         return Segment(at[order], neurons[order], self.population_counts[:, :steps].sum(axis=0), self.neuron_counts.copy(), samples)

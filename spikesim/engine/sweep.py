@@ -34,6 +34,7 @@ from numba import carray, cfunc, njit, types
 from spikesim.engine.native import pointer
 '''
 
+RELAXED = '{"nnan", "nsz"}'  # a zero may lose its sign, so that adding nothing costs nothing; no rounding changes
 ALLOWED = ("math", "min", "max", "abs")  # what a step may use beside its arguments
 SIGNATURE = "types.int64(types.int64, types.int64, types.CPointer(types.int64), types.CPointer(types.float64))"
 
@@ -81,7 +82,7 @@ def sweep_source(cells: Cells, precision: str, accumulator: str) -> str:
     steps = {"membrane_step": cells.membrane} | {f"port{at}_step": port.step for at, port in enumerate(cells.ports)}
     return "\n".join([
         HEAD, f"real = np.{precision}", *(_function(name, step) for name, step in steps.items()), "",  # type: ignore[arg-type]
-        f'@cfunc({SIGNATURE}, cache=True, error_model="numpy")', "def sweep(first, last, rows, constants):",
+        f'@cfunc({SIGNATURE}, cache=True, error_model="numpy", fastmath={RELAXED})', "def sweep(first, last, rows, constants):",
         "    count = last - first", *lines, "    spikes = 0", "    for i in range(count):",
         *(f"        {line}" for line in _body(cells, varying)), "    return spikes", "",
     ])  # fmt: skip
@@ -134,7 +135,7 @@ def _function(name: str, step: Callable) -> str:
         raise KindError(f"the scalar step {tree.body[0].name!r} uses {', '.join(foreign)}, which it is not given; pass what it needs "
                         f"as coefficients (it may use {', '.join(ALLOWED)})")  # fmt: skip
     tree.body[0].name, tree.body[0].decorator_list = name, []
-    return f'\n\n@njit(error_model="numpy")\n{ast.unparse(_TypedNumbers().visit(tree))}'
+    return f'\n\n@njit(error_model="numpy", fastmath={RELAXED})\n{ast.unparse(_TypedNumbers().visit(tree))}'
 
 
 def _foreign_names(step: ast.FunctionDef) -> list[str]:

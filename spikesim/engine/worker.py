@@ -16,7 +16,7 @@ from spikesim.kernel import kernel
 from spikesim.program import MEMBRANE, POISSON
 from spikesim.random import standard_normal, word_of, words
 
-SWEPT = 512  # neurons of one call of a sweep; their flags are searched only if one of them fired
+SWEPT = 1024  # neurons of one call of a sweep; their flags are searched only if one of them fired
 
 
 @njit
