@@ -29,11 +29,21 @@ LIBRARY = ("v110", "v110")  # object headers with checksums, readable since HDF5
 DAMAGED = "the file may be damaged, or made by another program; save it again from its source"
 
 
+def writable(path: str | Path) -> Path:
+    """``path``, where a file can be; raises FileNotFoundError or IsADirectoryError in words of our own."""
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder; give the name of a file")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {path.parent}; make it first")
+    return path
+
+
 def new_file(path: str | Path, kind: str) -> Any:
     """A new HDF5 file of ``kind``, open for writing; an older file of that name is overwritten."""
     import h5py
 
-    file = h5py.File(path, "w", libver=LIBRARY)
+    file = h5py.File(writable(path), "w", libver=LIBRARY)
     file.attrs.update({"format": np.bytes_(FORMAT), "kind": np.bytes_(kind.encode()), "format_version": VERSION})
     return file
 
@@ -41,7 +51,7 @@ def new_file(path: str | Path, kind: str) -> Any:
 @contextmanager
 def replaced(path: str | Path) -> Iterator[Path]:
     """A path to write to; what is there when the body ends takes its place at ``path``, and nothing if it fails."""
-    path = Path(path)
+    path = writable(path)
     temporary = path.with_name(f".spikesim-{uuid4().hex}.tmp")
     try:
         yield temporary

@@ -29,6 +29,7 @@ from spikesim.distributions import ClippedNormal, LogNormal, Normal, Uniform
 from spikesim.errors import FileFormatError, KindError
 from spikesim.network import Network
 from spikesim.neurons import IF, LIF
+from spikesim.recording import Recording
 from spikesim.stimulus import DirectCurrent, NoiseCurrent, Poisson, PoissonDrive, SampledCurrent, SpikeTrains, StepCurrent
 from spikesim.synapses import AlphaCurrent, Delta, ExponentialConductance, ExponentialCurrent
 
@@ -353,3 +354,11 @@ def test_network_of_another_kind(tmp_path):
     storage.save(tmp_path / "a.h5", "network", {"populations": 3})
     with pytest.raises(FileFormatError, match="valid network"):
         Network.load(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("save", [lambda path: Network().save(path), lambda path: Recording(0.0, 1.0, 0.1).save(path)])
+def test_places_that_cannot_be_written(tmp_path, save):
+    with pytest.raises(FileNotFoundError, match=r"x\.h5: there is no folder .*none; make it first"):
+        save(tmp_path / "none" / "x.h5")
+    with pytest.raises(IsADirectoryError, match="is a folder; give the name of a file"):
+        save(tmp_path)
