@@ -9,7 +9,7 @@ from spikesim.connectivity.tables import BLOCK, Table
 from spikesim.engine.plan import CELLS, CONV, DENSE, DRIVE, HELD, NOISE, PLAN, SAMPLER, TABLE
 from spikesim.engine.state import Segment, State, initial_state, sample_steps
 from spikesim.engine.sweep import arguments, coefficient, load_sweep
-from spikesim.engine.worker import work
+from spikesim.engine.worker import DRAWN, work
 from spikesim.program import MEMBRANE, Cells, ConvBlock, DenseBlock, Drive, Held, Noise, Program, Sampler
 
 CAPACITY = 1 << 22  # spikes, and samples, that one part can record in one call (at least one step's)
@@ -48,6 +48,7 @@ class Cpu:
         self.inputs = np.zeros(program.layout.total + BLOCK, program.accumulator)
         self.fired = np.zeros(program.neurons, np.uint8)
         self.barrier = np.zeros(1, np.int64)
+        self.scratch = np.zeros((self.parts, 2, DRAWN), np.uint64)
         self.history = np.empty((program.longest_delay + 1, program.neurons), np.int32)
         self.history_counts = np.zeros((program.longest_delay + 1, len(program.cells), self.parts), np.int64)
         self.record_steps, self.record_neurons = np.empty((2, self.parts, capacity), np.int32)
@@ -148,9 +149,9 @@ class Cpu:
         program, layout = self.program, self.program.layout
         arrays = {
             "bounds": layout.bounds, "slots": layout.slots, "inputs": self.inputs, "fired": self.fired, "barrier": self.barrier,
-            "history": self.history, "history_counts": self.history_counts, "record_steps": self.record_steps,
-            "record_neurons": self.record_neurons, "recorded": self.recorded, "population_counts": self.population_counts,
-            "neuron_counts": self.neuron_counts,
+            "scratch": self.scratch, "history": self.history, "history_counts": self.history_counts,
+            "record_steps": self.record_steps, "record_neurons": self.record_neurons, "recorded": self.recorded,
+            "population_counts": self.population_counts, "neuron_counts": self.neuron_counts,
         }  # fmt: skip
         return {f"{name}_at": array.ctypes.data for name, array in arrays.items()} | {
             "seed": program.seed, "stages": program.stages, "threads": self.parts, "ring": len(self.history), "neurons": program.neurons,

@@ -16,6 +16,7 @@ from spikesim.kernel import kernel
 from spikesim.program import MEMBRANE, POISSON
 from spikesim.random import standard_normal, word_of, words
 
+DRAWN = 512  # random words drawn at a time, so that they stay in the cache
 SWEPT = 1024  # neurons of one call of a sweep; their flags are searched only if one of them fired
 
 
@@ -204,9 +205,12 @@ def _drive(plan, zero, part, step):
     for at in range(plan.drives):
         drive = drives[at]
         low, high = _span(plan, part, drive.cells)
-        row = carray(pointer_like(drive.row_at, zero), high)
-        limits = carray(pointer(drive.limits_at, np.uint64), (drive.rows, drive.limits))
         first, last = _clip(drive.start, drive.step, drive.count, low, high)
+        row = carray(pointer_like(drive.row_at, zero), high)
+        if drive.rows == 1 and drive.step == 1:
+            _drive_alike(plan, drive, part, step, drive.start + first, drive.start + last, row)
+            continue
+        limits = carray(pointer(drive.limits_at, np.uint64), (drive.rows, drive.limits))
         for k in range(first, last):
             i = drive.start + drive.step * k
             word = word_of(plan.seed, np.uint64(drive.stream), i, step)
@@ -214,6 +218,27 @@ def _drive(plan, zero, part, step):
             for reached in range(drive.limits):
                 count += limits[k if drive.rows > 1 else 0, reached] <= word
             row[i] += drive.weight * count
+
+
+@njit
+def _drive_alike(plan, drive, part, step, low, high, row):
+    """The same for neurons [low, high) of one rate, in loops that become vector instructions."""
+    scratch = carray(pointer(plan.scratch_at, np.uint64), (plan.threads, 2, DRAWN))
+    drawn, counts = scratch[part, 0], scratch[part, 1]
+    limits = carray(pointer(drive.limits_at, np.uint64), drive.limits)
+    for first in range(low // 4 * 4, high, DRAWN):
+        blocks = min(DRAWN, high - first + 3) // 4
+        for block in range(blocks):
+            w0, w1, w2, w3 = words(plan.seed, np.uint64(drive.stream), np.uint64(first // 4 + block), np.uint64(step))
+            drawn[4 * block], drawn[4 * block + 1], drawn[4 * block + 2], drawn[4 * block + 3] = w0, w1, w2, w3
+        for k in range(4 * blocks):
+            counts[k] = 0
+        for reached in range(drive.limits):
+            limit = limits[reached]
+            for k in range(4 * blocks):
+                counts[k] += np.uint64(limit <= drawn[k])
+        for i in range(max(first, low), min(first + DRAWN, high)):
+            row[i] += drive.weight * np.int64(counts[i - first])
 
 
 @njit
