@@ -39,14 +39,28 @@ def stream(purpose: int, index: int) -> np.uint64:
 
 
 @njit(inline="always")
+def _round(c0, c1, c2, c3, k0, k1):
+    p0 = MULTIPLIER_0 * c0
+    p1 = MULTIPLIER_1 * c2
+    return (p1 >> SHIFT) ^ c1 ^ k0, p1 & MASK, (p0 >> SHIFT) ^ c3 ^ k1, p0 & MASK, (k0 + WEYL_0) & MASK, (k1 + WEYL_1) & MASK
+
+
+@njit(inline="always")
 def philox(c0, c1, c2, c3, k0, k1):
-    """Four 32-bit words (held in uint64) for a 128-bit counter and a 64-bit key, ten rounds."""
-    for _ in range(10):
-        p0 = MULTIPLIER_0 * c0
-        p1 = MULTIPLIER_1 * c2
-        c0, c1, c2, c3 = (p1 >> SHIFT) ^ c1 ^ k0, p1 & MASK, (p0 >> SHIFT) ^ c3 ^ k1, p0 & MASK
-        k0 = (k0 + WEYL_0) & MASK
-        k1 = (k1 + WEYL_1) & MASK
+    """Four 32-bit words (held in uint64) for a 128-bit counter and a 64-bit key, ten rounds.
+
+    Without a loop over the rounds, for only then are loops over counters turned into vector instructions.
+    """
+    c0, c1, c2, c3, k0, k1 = _round(c0, c1, c2, c3, k0, k1)
+    c0, c1, c2, c3, k0, k1 = _round(c0, c1, c2, c3, k0, k1)
+    c0, c1, c2, c3, k0, k1 = _round(c0, c1, c2, c3, k0, k1)
+    c0, c1, c2, c3, k0, k1 = _round(c0, c1, c2, c3, k0, k1)
+    c0, c1, c2, c3, k0, k1 = _round(c0, c1, c2, c3, k0, k1)
+    c0, c1, c2, c3, k0, k1 = _round(c0, c1, c2, c3, k0, k1)
+    c0, c1, c2, c3, k0, k1 = _round(c0, c1, c2, c3, k0, k1)
+    c0, c1, c2, c3, k0, k1 = _round(c0, c1, c2, c3, k0, k1)
+    c0, c1, c2, c3, k0, k1 = _round(c0, c1, c2, c3, k0, k1)
+    c0, c1, c2, c3, k0, k1 = _round(c0, c1, c2, c3, k0, k1)
     return c0, c1, c2, c3
 
 

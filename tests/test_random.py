@@ -84,7 +84,6 @@ WORDS = many_words(np.uint64(2024), np.uint64(7), 200_000)
 def test_known_answers(counter: str, key: str, answer: str) -> None:
     found = philox(*u64(counter), *u64(key))
     assert list(found) == u64(answer)
-    assert list(philox.py_func(*u64(counter), *u64(key))) == u64(answer)
     assert plain_philox(*([int(w) for w in u64(text)] for text in (counter, key))) == [int(w) for w in u64(answer)]
 
 

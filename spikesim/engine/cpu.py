@@ -48,7 +48,7 @@ class Cpu:
         self.inputs = np.zeros(program.layout.total + BLOCK, program.accumulator)
         self.fired = np.zeros(program.neurons, np.uint8)
         self.barrier = np.zeros(1, np.int64)
-        self.scratch = np.zeros((self.parts, 2, DRAWN), np.uint64)
+        self.scratch = np.zeros((self.parts, 2, DRAWN), np.uint32)
         self.history = np.empty((program.longest_delay + 1, program.neurons), np.int32)
         self.history_counts = np.zeros((program.longest_delay + 1, len(program.cells), self.parts), np.int64)
         self.record_steps, self.record_neurons = np.empty((2, self.parts, capacity), np.int32)

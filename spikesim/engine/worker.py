@@ -223,22 +223,42 @@ def _drive(plan, zero, part, step):
 @njit
 def _drive_alike(plan, drive, part, step, low, high, row):
     """The same for neurons [low, high) of one rate, in loops that become vector instructions."""
-    scratch = carray(pointer(plan.scratch_at, np.uint64), (plan.threads, 2, DRAWN))
+    scratch = carray(pointer(plan.scratch_at, np.uint32), (plan.threads, 2, DRAWN))
     drawn, counts = scratch[part, 0], scratch[part, 1]
     limits = carray(pointer(drive.limits_at, np.uint64), drive.limits)
+    weight = drive.weight
     for first in range(low // 4 * 4, high, DRAWN):
         blocks = min(DRAWN, high - first + 3) // 4
-        for block in range(blocks):
-            w0, w1, w2, w3 = words(plan.seed, np.uint64(drive.stream), np.uint64(first // 4 + block), np.uint64(step))
-            drawn[4 * block], drawn[4 * block + 1], drawn[4 * block + 2], drawn[4 * block + 3] = w0, w1, w2, w3
-        for k in range(4 * blocks):
-            counts[k] = 0
-        for reached in range(drive.limits):
-            limit = limits[reached]
-            for k in range(4 * blocks):
-                counts[k] += np.uint64(limit <= drawn[k])
+        _draw_words(plan.seed, np.uint64(drive.stream), np.uint64(first // 4), blocks, np.uint64(step), drawn)
+        _count_reached(limits, drawn[: 4 * blocks], counts)
         for i in range(max(first, low), min(first + DRAWN, high)):
-            row[i] += drive.weight * np.int64(counts[i - first])
+            row[i] += weight * np.int64(counts[i - first])
+
+
+@njit
+def _draw_words(seed, stream, first, blocks, step, drawn):
+    """The words of so many blocks of four neurons."""
+    for block in range(blocks):
+        w0, w1, w2, w3 = words(seed, stream, first + np.uint64(block), step)
+        drawn[4 * block], drawn[4 * block + 1] = np.uint32(w0), np.uint32(w1)
+        drawn[4 * block + 2], drawn[4 * block + 3] = np.uint32(w2), np.uint32(w3)
+
+
+@njit
+def _count_reached(limits, drawn, counts):
+    """How many of the limits each word has reached; four limits at a time, to load each word less often."""
+    for k in range(len(drawn)):
+        counts[k] = 0
+    fours = len(limits) // 4 * 4
+    for at in range(0, fours, 4):
+        a, b, c, d = np.uint32(limits[at]), np.uint32(limits[at + 1]), np.uint32(limits[at + 2]), np.uint32(limits[at + 3])
+        for k in range(len(drawn)):
+            word = drawn[k]
+            counts[k] += np.uint32(a <= word) + np.uint32(b <= word) + np.uint32(c <= word) + np.uint32(d <= word)
+    for at in range(fours, len(limits)):
+        limit = np.uint32(limits[at])
+        for k in range(len(drawn)):
+            counts[k] += np.uint32(limit <= drawn[k])
 
 
 @njit
