@@ -14,6 +14,7 @@ import numpy as np
 from spikesim.description import checked_number
 from spikesim.errors import DescriptionError, unknown_name
 from spikesim.info import versions
+from spikesim.models.networks.microcircuit import microcircuit
 from spikesim.models.networks.vogels_abbott import coba, cuba
 from spikesim.network import Network
 from spikesim.population import limits
@@ -21,8 +22,12 @@ from spikesim.program import Program
 from spikesim.recording import Recording
 from spikesim.simulation import Simulation
 
-# name: (published number of neurons, builder)
-NETWORKS: dict[str, tuple[int, Callable[..., Network]]] = {"cuba": (4000, cuba), "coba": (4000, coba)}
+NETWORKS: dict[str, Callable[[float], Network]] = {  # by the scale of the number of neurons
+    "cuba": lambda scale: cuba(neurons=round(4000 * scale)),
+    "coba": lambda scale: coba(neurons=round(4000 * scale)),
+    "microcircuit": lambda scale: microcircuit(scale=scale),
+}
+FEWEST = {"cuba": 0.025, "coba": 0.025, "microcircuit": 0.01}  # scales at which every population still has some neurons
 WARM_UP = 200.0  # ms
 
 
@@ -31,15 +36,14 @@ def bench_network(name: str, *, scale: float, threads: int | None, duration: flo
     """Build a network of the table, warm it up, time ``repeats`` segments of ``duration`` ms, print and return the figures."""
     if name not in NETWORKS:
         raise unknown_name("benchmark", name, NETWORKS, where="bench")
-    published, builder = NETWORKS[name]
     scale = checked_number(scale, "bench: scale", limits(None, above=0.0) | {"varies": False})
     duration = checked_number(duration, "bench: time", limits("ms", above=0.0) | {"varies": False})
-    if round(published * scale) < 100:
-        raise DescriptionError(f"bench: scale {scale:g} leaves {round(published * scale)} neurons, expected at least 100")
+    if scale < FEWEST[name]:
+        raise DescriptionError(f"bench: scale {scale:g} leaves too few neurons, expected at least {FEWEST[name]:g}")
     if repeats < 1:
         raise DescriptionError(f"bench: expected at least 1 repeat, got {repeats}")
     started = time.perf_counter()
-    simulation = Simulation(builder(neurons=round(published * scale)), dt=0.1, seed=1, threads=threads, precision=precision)
+    simulation = Simulation(NETWORKS[name](scale), dt=0.1, seed=1, threads=threads, precision=precision)
     built = time.perf_counter() - started
     started = time.perf_counter()
     simulation.run(WARM_UP, progress=False)

@@ -46,7 +46,7 @@ def run(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="cuba or coba (Brette et al. 2007).")],
+    name: Annotated[str, typer.Argument(help="cuba, coba (Brette et al. 2007) or microcircuit (Potjans & Diesmann 2014).")],
     scale: Annotated[float, typer.Option(help="Number of neurons, times the published one.")] = 1.0,
     threads: Threads = None,
     time: Annotated[float, typer.Option(help="Model time of one timed segment, in ms.")] = 1000.0,

@@ -33,7 +33,8 @@ LAYERS = (
     {"simulation"},
     {""},
     {"convert", "convert.graph", "convert.calibrate", "convert.lower", "convert.cost", "convert.report", "convert.converted"},
-    {"models", "models.data", "models.train", "models.lenet", "models.networks", "models.networks.vogels_abbott"},
+    {"models", "models.data", "models.train", "models.lenet", "models.networks", "models.networks.vogels_abbott",
+     "models.networks.microcircuit"},
     {"info", "run_file", "bench", "demo", "cli", "__main__"},
 )  # fmt: skip
 

@@ -36,6 +36,11 @@ def synapse_number(probability: float, sources: int, targets: int) -> int:
     return round(math.log(1.0 - probability) / math.log(1.0 - 1.0 / (sources * targets))) if probability else 0
 
 
+def mean_weight(source: int, target: int) -> float:
+    """The mean weight (pA) in the full circuit; synapses from L4E to L23E are twice as strong."""
+    return WEIGHT * (INHIBITION if POPULATIONS[source][-1] == "I" else 2.0 if (source, target) == (2, 0) else 1.0)
+
+
 def microcircuit(*, scale: float = 1.0, record: bool = True) -> sim.Network:
     """The circuit with Poisson drive; ``scale`` shrinks the numbers of neurons and of synapses of each neuron alike.
 
@@ -43,7 +48,6 @@ def microcircuit(*, scale: float = 1.0, record: bool = True) -> sim.Network:
     the input are kept at the full circuit's rates (van Albada et al. 2015).
     """
     net = sim.Network()
-    weight = WEIGHT / math.sqrt(scale)
     sizes = [round(size * scale) for size in SIZES]
     for name, size, initial, current in zip(POPULATIONS, sizes, INITIAL, _missing_current(scale), strict=True):
         model = sim.LIF(tau_m=10.0, c_m=250.0, v_rest=-65.0, v_reset=-65.0, v_threshold=-50.0, t_ref=2.0, i_e=current,
@@ -53,18 +57,17 @@ def microcircuit(*, scale: float = 1.0, record: bool = True) -> sim.Network:
         for source, probability in enumerate(row):
             number = round(synapse_number(probability, SIZES[source], SIZES[target]) * scale**2)
             if number:
-                _connect(net, source, target, number, weight)
+                _connect(net, source, target, number, mean_weight(source, target) / math.sqrt(scale))
     for name, synapses in zip(POPULATIONS, EXTERNAL, strict=True):
-        net.stimulate(net.populations[name], sim.PoissonDrive(synapses * scale * EXTERNAL_RATE, weight, "input"))
+        net.stimulate(net.populations[name], sim.PoissonDrive(synapses * scale * EXTERNAL_RATE, WEIGHT / math.sqrt(scale), "input"))
         if record:
             net.record(net.populations[name], "spikes")
     return net
 
 
-def _connect(net: sim.Network, source: int, target: int, number: int, weight: float) -> None:
-    """All synapses of one pair of populations; those from L4E to L23E are twice as strong."""
+def _connect(net: sim.Network, source: int, target: int, number: int, mean: float) -> None:
+    """All synapses of one pair of populations."""
     kind = POPULATIONS[source][-1]
-    mean = weight * (INHIBITION if kind == "I" else 2.0 if (source, target) == (2, 0) else 1.0)
     bounds = {"high": 0.0} if kind == "I" else {"low": 0.0}
     delay, deviation = DELAYS[kind]
     net.project(net.populations[POPULATIONS[source]], net.populations[POPULATIONS[target]], sim.FixedTotalNumber(number),
@@ -79,7 +82,7 @@ def _missing_current(scale: float) -> list[float]:
     for target in range(len(SIZES)):
         lost = WEIGHT * EXTERNAL[target] * EXTERNAL_RATE
         for source, rate in enumerate(RATES):
-            mean = WEIGHT * (INHIBITION if POPULATIONS[source][-1] == "I" else 2.0 if (source, target) == (2, 0) else 1.0)
-            lost += mean * rate * synapse_number(PROBABILITIES[target, source], SIZES[source], SIZES[target]) / SIZES[target]
+            number = synapse_number(PROBABILITIES[target, source], SIZES[source], SIZES[target])
+            lost += mean_weight(source, target) * rate * number / SIZES[target]
         currents.append((1.0 - math.sqrt(scale)) * tau * lost)
     return currents
