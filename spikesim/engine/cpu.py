@@ -8,8 +8,9 @@ import numpy as np
 from spikesim.connectivity.tables import BLOCK, Table
 from spikesim.engine.plan import CELLS, CONV, DENSE, DRIVE, HELD, NOISE, PLAN, SAMPLER, TABLE
 from spikesim.engine.state import Segment, State, initial_state, sample_steps
+from spikesim.engine.stimuli import DRAWN
 from spikesim.engine.sweep import arguments, coefficient, load_sweep
-from spikesim.engine.worker import DRAWN, work
+from spikesim.engine.worker import work
 from spikesim.program import MEMBRANE, Cells, ConvBlock, DenseBlock, Drive, Held, Noise, Program, Sampler
 
 CAPACITY = 1 << 22  # spikes, and samples, that one part can record in one call (at least one step's)
