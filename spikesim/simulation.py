@@ -123,8 +123,7 @@ class Simulation:
         results: list[Recording | None] = [None] * number.pop()
         with Interrupt() as interrupt, Progress.of_trials(len(results), shown=progress) as bar:
 
-            def work(worker: int) -> None:
-                engine = engine_class(self.engine_name)(program, precision=self.precision)
+            def work(worker: int, engine: Any) -> None:
                 for trial in range(worker, len(results), workers):
                     if interrupt.wanted:
                         return
@@ -132,7 +131,8 @@ class Simulation:
                     bar.tick(1)
 
             with ThreadPoolExecutor(workers) as pool:
-                for done in [pool.submit(work, worker) for worker in range(workers)]:
+                engines = [engine_class(self.engine_name)(program, precision=self.precision) for _ in range(workers)]
+                for done in [pool.submit(work, worker, engine) for worker, engine in enumerate(engines)]:
                     done.result()
         return [recording for recording in results if recording is not None]
 

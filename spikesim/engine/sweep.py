@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import textwrap
+import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -35,6 +36,7 @@ from spikesim.engine.native import pointer
 '''
 
 RELAXED = '{"nnan", "nsz"}'  # a zero may lose its sign, so that adding nothing costs nothing; no rounding changes
+ONE_AT_A_TIME = threading.Lock()  # Python 3.11's syntax trees cannot be made by two threads at once
 ALLOWED = ("math", "min", "max", "abs")  # what a step may use beside its arguments
 SIGNATURE = "types.int64(types.int64, types.int64, types.CPointer(types.int64), types.CPointer(types.float64))"
 
@@ -147,7 +149,8 @@ def _foreign_names(step: ast.FunctionDef) -> list[str]:
 
 def load_sweep(cells: Cells, precision: str, accumulator: str) -> int:
     """The address of the compiled sweep of ``cells``; the sweep's module must outlive its use, so it is kept."""
-    return _module(sweep_source(cells, precision, accumulator)).sweep.address
+    with ONE_AT_A_TIME:
+        return _module(sweep_source(cells, precision, accumulator)).sweep.address
 
 
 @cache
