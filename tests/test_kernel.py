@@ -4,13 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
-from spikesim.engine.sweep import load_sweep
-from spikesim.models.networks.vogels_abbott import cuba
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -257,11 +253,3 @@ def test_kernels_are_renewed_when_what_they_call_changes(tmp_path):
     assert wired() == before
     rng.write_text(edited(rng.read_text(), ("0xD2511F53", "0xD2511F55")))
     assert wired() != before
-
-
-def test_threads_may_make_kernels_at_once():
-    """Simulations may be built in several threads, though Python 3.11 cannot make syntax trees in two at once."""
-    cells = compile_network(cuba(neurons=100), dt=0.1).cells[0]
-    with ThreadPoolExecutor(4) as pool:
-        addresses = list(pool.map(lambda _: load_sweep(cells, "float64", "int32"), range(200)))
-    assert len(set(addresses)) == 1
