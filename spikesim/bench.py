@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from spikesim.description import checked_number
+from spikesim.description import checked_number, limits
 from spikesim.errors import DescriptionError, unknown_name
 from spikesim.info import versions
 from spikesim.models.networks.microcircuit import microcircuit
 from spikesim.models.networks.vogels_abbott import coba, cuba
 from spikesim.network import Network
-from spikesim.population import limits
 from spikesim.program import Program
 from spikesim.recording import Recording
 from spikesim.simulation import Simulation
@@ -36,8 +35,8 @@ def bench_network(name: str, *, scale: float, threads: int | None, duration: flo
     """Build a network of the table, warm it up, time ``repeats`` segments of ``duration`` ms, print and return the figures."""
     if name not in NETWORKS:
         raise unknown_name("benchmark", name, NETWORKS, where="bench")
-    scale = checked_number(scale, "bench: scale", limits(None, above=0.0) | {"varies": False})
-    duration = checked_number(duration, "bench: time", limits("ms", above=0.0) | {"varies": False})
+    scale = checked_number(scale, "bench: scale", limits(None, above=0.0, varies=False))
+    duration = checked_number(duration, "bench: time", limits("ms", above=0.0, varies=False))
     if scale < FEWEST[name]:
         raise DescriptionError(f"bench: scale {scale:g} leaves too few neurons, expected at least {FEWEST[name]:g}")
     if repeats < 1:

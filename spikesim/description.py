@@ -120,6 +120,12 @@ def checked_shape(value: Any, shapes: tuple[tuple[int, ...], ...], what: str, ow
         raise DescriptionError(f"{what} has {value.size} values for {owner}: expected shape {wanted}, got {value.shape}")
 
 
+def limits(unit: str | None, *, at_least: float = -np.inf, above: float = -np.inf, at_most: float = np.inf,
+           varies: bool = True) -> dict[str, Any]:  # fmt: skip
+    """The bounds of a finite number for `checked_number`; ``varies`` admits arrays and distributions."""
+    return {"unit": unit, "above": above, "at_least": at_least, "at_most": at_most, "varies": varies, "infinite": False}
+
+
 def checked_number(value: Any, what: str, limits: Mapping[str, Any]) -> Any:
     """``value`` as float, frozen array or distribution, checked against ``limits`` (see `real`)."""
     if isinstance(value, Distribution):

@@ -17,10 +17,10 @@ import numpy as np
 
 from spikesim.connectivity.rules import Matrix, Rule
 from spikesim.connectivity.structured import Conv, Dense, Structured
-from spikesim.description import Description, checked_number, checked_shape, same
+from spikesim.description import Description, checked_number, checked_shape, limits, same
 from spikesim.errors import DescriptionError, FileFormatError, KindError, SpikesimError, unknown_name
 from spikesim.neurons.model import Neuron
-from spikesim.population import Population, View, limits, overlap
+from spikesim.population import Population, View, overlap
 from spikesim.stimulus import DirectCurrent, PoissonDrive, SampledCurrent, Source, StepCurrent, Stimulus
 
 SPIKES, RATE, COUNTS = "spikes", "rate", "counts"
@@ -175,7 +175,7 @@ class Network:
         if not isinstance(variable, str) or variable not in known:
             raise unknown_name("variable", variable, known, where=what)
         if every is not None:
-            every = checked_number(every, f"{what}: every", limits("ms", above=0.0) | {"varies": False})
+            every = checked_number(every, f"{what}: every", limits("ms", above=0.0, varies=False))
         if variable in (SPIKES, COUNTS) and every is not None:
             raise DescriptionError(f"{what}: {variable} take no interval `every`")
         if variable == RATE and every is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from spikesim.description import Description, checked_number, checked_shape, whole
+from spikesim.description import Description, checked_number, checked_shape, limits, whole
 from spikesim.errors import DescriptionError, KindError, unknown_name
 from spikesim.neurons.model import Neuron
 from spikesim.stimulus import Source, SpikeTrains
@@ -107,11 +107,6 @@ def overlap(source: View, target: View) -> int:
     if source.step == target.step == 1:
         return max(0, min(source.stop, target.stop) - max(source.start, target.start))
     return len(np.intersect1d(np.asarray(source.ids), np.asarray(target.ids)))
-
-
-def limits(unit: str | None, *, at_least: float = -math.inf, above: float = -math.inf) -> dict[str, Any]:
-    """The bounds of a per-neuron or per-synapse number, for `checked_number`."""
-    return {"unit": unit, "above": above, "at_least": at_least, "at_most": math.inf, "varies": True, "infinite": False}
 
 
 def _identifier(name: Any, kind: str) -> None:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from spikesim.description import checked_number
+from spikesim.description import checked_number, limits
 from spikesim.errors import unknown_name
-from spikesim.population import limits
 
 if TYPE_CHECKING:
     import pandas
@@ -134,7 +133,7 @@ class Recording:
 
     def psth(self, population: str, *, bin: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
         """(left edges in ms, rates in Hz): the population's mean rate in bins of ``bin`` ms."""
-        bin = checked_number(bin, "recording.psth: bin", limits("ms", above=0.0) | {"varies": False})
+        bin = checked_number(bin, "recording.psth: bin", limits("ms", above=0.0, varies=False))
         spikes = self.spikes[population]
         # a spike stamped t was found in the step that ends at t, so it belongs to the bin in which that step lies
         which = np.floor((spikes.times - self.start - 0.5 * self.dt) / bin).astype(np.int64)

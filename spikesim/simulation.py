@@ -12,7 +12,7 @@ import numpy as np
 
 from spikesim.compiler import compile_network
 from spikesim.compiler.grid import on_grid
-from spikesim.description import checked_number
+from spikesim.description import checked_number, limits
 from spikesim.engine import ENGINES, engine_class
 from spikesim.engine.state import State, initial_state
 from spikesim.errors import DescriptionError, FileFormatError, KindError, SpikesimError, UnsupportedError, unknown_name
@@ -26,8 +26,8 @@ from spikesim.recording import Recording
 
 CHUNK_SECONDS = 0.1  # how long one call into an engine should take: the delay of Ctrl-C and of the progress bar
 NEURONS_PER_THREAD = 5_000  # below this, threads wait for each other longer than they work
-DURATION = {"unit": "ms", "above": -np.inf, "at_least": 0.0, "at_most": np.inf, "varies": False, "infinite": False}
-CURRENT = DURATION | {"unit": "pA", "at_least": -np.inf, "varies": True}
+DURATION = limits("ms", at_least=0.0, varies=False)
+CURRENT = limits("pA")
 
 
 class Simulation:

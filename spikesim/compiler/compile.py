@@ -9,7 +9,7 @@ from spikesim.compiler.grid import interval_steps
 from spikesim.compiler.quanta import Quantum, choose, rule_weights
 from spikesim.compiler.stimuli import compile_stimuli
 from spikesim.compiler.wiring import Quanta, build_blocks, build_tables, delay_steps, largest_input
-from spikesim.description import checked_number
+from spikesim.description import checked_number, limits
 from spikesim.errors import DescriptionError, KindError, MemoryNeededError
 from spikesim.machine import available_bytes, readable
 from spikesim.network import COUNTS, RATE, SPIKES, Network
@@ -26,7 +26,7 @@ def compile_network(network: Network, *, dt: float, seed: int = 0, parts: int = 
     The spikes do not depend on ``parts``. ``tick`` is told now and then how many synapses have been drawn (two
     passes). Raises `DescriptionError` for times off the grid of dt and `MemoryNeededError` for what will not fit.
     """
-    dt = checked_number(dt, "dt", {"unit": "ms", "above": 0.0, "at_least": 0.0, "at_most": np.inf, "varies": False, "infinite": False})
+    dt = checked_number(dt, "dt", limits("ms", above=0.0, varies=False))
     _check_seed(seed)
     if not network.populations:
         raise DescriptionError("network: there is no population; add one with net.population(...)")

@@ -16,12 +16,12 @@ from spikesim.convert.cost import multiply_accumulates, synaptic_operations
 from spikesim.convert.graph import Stage, linear_stages, run_stages
 from spikesim.convert.lower import lower, population_name
 from spikesim.convert.report import ConversionReport, LayerReport
-from spikesim.description import checked_number, frozen_array
+from spikesim.description import checked_number, frozen_array, limits
 from spikesim.errors import DescriptionError
 from spikesim.network import Network
 from spikesim.simulation import Simulation
 
-PERCENTILE = {"unit": None, "above": 0.0, "at_least": -np.inf, "at_most": 100.0, "varies": False, "infinite": False}
+PERCENTILE = limits(None, above=0.0, at_most=100.0, varies=False)
 
 
 @dataclass(frozen=True)
