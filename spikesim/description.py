@@ -211,3 +211,7 @@ class Distribution(Description):
     def support(self) -> tuple[float, float]:
         """The least and the greatest value that can be drawn."""
         raise NotImplementedError
+
+    def cdf(self, x: np.ndarray) -> np.ndarray:
+        """The probability of a value of at most ``x``."""
+        raise NotImplementedError

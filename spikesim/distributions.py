@@ -1,7 +1,8 @@
 """Distributions that may stand in for a number: weights, delays, parameters, initial values.
 
 A distribution is drawn by counter (see `spikesim.random`), so that value k of a quantity is the same
-however the network is divided. Every distribution states the least and greatest value it can ever give.
+however the network is divided. Every distribution states the least and greatest value it can ever give, and the
+probability (``cdf``) of at most x.
 """
 
 import math
@@ -31,6 +32,10 @@ class Uniform(Distribution):
     def support(self) -> tuple[float, float]:
         return self.low, self.high
 
+    def cdf(self, x: np.ndarray) -> np.ndarray:
+        width = self.high - self.low
+        return np.clip((x - self.low) / width, 0.0, 1.0) if width else (x >= self.low).astype(np.float64)
+
 
 class Normal(Distribution):
     """Normal with mean ``mean`` and standard deviation ``sd`` (tails end at 6.77 sd)."""
@@ -40,6 +45,9 @@ class Normal(Distribution):
 
     def support(self) -> tuple[float, float]:
         return self.mean - LARGEST_NORMAL * self.sd, self.mean + LARGEST_NORMAL * self.sd
+
+    def cdf(self, x: np.ndarray) -> np.ndarray:
+        return _cdf(x, self.mean, self.sd)
 
 
 class ClippedNormal(Distribution):
@@ -54,7 +62,7 @@ class ClippedNormal(Distribution):
         if self.sd == 0.0:
             mass = float(self.low <= self.mean <= self.high)
         else:
-            mass = _normal_cdf((self.high - self.mean) / self.sd) - _normal_cdf((self.low - self.mean) / self.sd)
+            mass = _standard((self.high - self.mean) / self.sd) - _standard((self.low - self.mean) / self.sd)
         if mass < LEAST_MASS:
             raise DescriptionError(
                 f"ClippedNormal: only {max(mass, 0.0):.2g} of the normal({self.mean:g}, {self.sd:g}) lies in "
@@ -64,6 +72,12 @@ class ClippedNormal(Distribution):
     def support(self) -> tuple[float, float]:
         reach = LARGEST_NORMAL * self.sd
         return max(self.low, self.mean - reach), min(self.high, self.mean + reach)
+
+    def cdf(self, x: np.ndarray) -> np.ndarray:
+        if self.sd == 0.0:
+            return _cdf(x, self.mean, 0.0)
+        at_low, at_high, at_x = (_cdf(np.asarray(bound), self.mean, self.sd) for bound in (self.low, self.high, x))
+        return np.clip((at_x - at_low) / (at_high - at_low), 0.0, 1.0)
 
 
 class LogNormal(Distribution):
@@ -80,9 +94,20 @@ class LogNormal(Distribution):
         reach = LARGEST_NORMAL * self.sigma
         return math.exp(self.mu - reach), math.exp(self.mu + reach)
 
+    def cdf(self, x: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(x > 0.0, _cdf(np.log(x), self.mu, self.sigma), 0.0)
 
-def _normal_cdf(x: float) -> float:
+
+def _standard(x: float) -> float:
     return 0.5 * math.erfc(-x / math.sqrt(2.0))
+
+
+def _cdf(x: np.ndarray, mean: float, sd: float) -> np.ndarray:
+    """The probability that a normal number is at most x."""
+    from scipy.special import ndtr  # scipy takes long to load
+
+    return ndtr((x - mean) / sd) if sd else (x >= mean).astype(np.float64)
 
 
 def support(value: float | np.ndarray | Distribution) -> tuple[float, float]:

@@ -39,7 +39,9 @@ def fingerprint() -> str:
     """A hash of all sources that machine code may come from."""
     root = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted([root / "random.py", root / "program.py", *root.glob("connectivity/*.py"), *root.glob("engine/*.py")]):
+    for path in sorted(
+        [root / "random.py", root / "draws.py", root / "program.py", *root.glob("connectivity/*.py"), *root.glob("engine/*.py")]
+    ):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

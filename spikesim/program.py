@@ -143,14 +143,19 @@ class Noise:
 
 @dataclass(frozen=True)
 class Drive:
-    """Poisson spikes of one weight: their number is how many of a row's limits a random word reaches."""
+    """Poisson spikes of one weight: their number is how many of a row's limits a random word reaches.
+
+    The word's upper half comes from one stream, the lower from another, since the upper one decides nearly always.
+    """
 
     cells: int
     ids: range
     port: int
     weight: float
     limits: np.ndarray  # uint64 (1 or len(ids), counts)
+    guide: np.ndarray  # of a single row, see `spikesim.draws.guide`
     stream: np.uint64
+    rest: np.uint64  # the stream of the lower halves
 
 
 @dataclass(frozen=True)
@@ -202,7 +207,7 @@ class Program:
     @property
     def synapses(self) -> int:
         """Stored weights, shared ones counted once."""
-        return sum(len(t.targets) for t in self.tables) + sum(b.weights.size for b in self.dense + self.conv)
+        return sum(len(t.synapses) for t in self.tables) + sum(b.weights.size for b in self.dense + self.conv)
 
     def cells_named(self, name: str) -> Cells:
         return next(cells for cells in self.cells if cells.name == name)

@@ -50,7 +50,7 @@ def memory_needed(network: Network, dt: float | None = None) -> dict[str, float]
         sources = len(network.populations[p.source.population])
         width = WEIGHT_BYTES if isinstance(p.rule, Structured) else TARGET_BYTES
         width += 0.0 if isinstance(p.weight, float) and not isinstance(p.rule, Matrix) else WEIGHT_BYTES
-        needed[name] = width * weights + 8.0 * sources * _delays(p.delay, dt)
+        needed[name] = width * weights + 4.0 * sources * _delays(p.delay, dt)
     return needed
 
 

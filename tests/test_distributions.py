@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 import spikesim as sim
 from spikesim.description import Distribution
 from spikesim.distributions import LARGEST_NORMAL, LEAST_MASS, support
+from spikesim.draws import ARRAY, CONSTANT, KINDS, draw, drawn, encode
 from spikesim.errors import DescriptionError
-from spikesim.random import ARRAY, CONSTANT, KINDS, WEIGHT, draw, drawn, encode, stream
+from spikesim.random import WEIGHT, stream
 
 DRAWS = 200_000
 STREAM = stream(WEIGHT, 3)

@@ -23,6 +23,7 @@ LAYERS = (
     {"network"},
     {"summary", "hdf5", "storage"},
     {"random"},
+    {"draws"},
     {"connectivity.pairs", "connectivity.tables"},
     {"program"},
     {"compiler", "compiler.grid", "compiler.quanta", "compiler.cells", "compiler.stimuli", "compiler.wiring", "compiler.compile"},
@@ -35,8 +36,8 @@ LAYERS = (
     {""},
     {"convert", "convert.graph", "convert.calibrate", "convert.lower", "convert.cost", "convert.report", "convert.converted"},
     {"models", "models.data", "models.train", "models.lenet", "models.networks", "models.networks.vogels_abbott",
-     "models.networks.microcircuit"},
-    {"info", "run_file", "bench", "demo", "cli", "__main__"},
+     "models.networks.microcircuit", "models.networks.brunel", "models.networks.feedforward"},
+    {"info", "run_file", "bench", "roofline", "demo", "cli", "__main__"},
 )  # fmt: skip
 
 

@@ -117,10 +117,11 @@ SIZES = {  # name: (rule, weight, delay) of 2,000 neurons
 
 @pytest.mark.parametrize("name", SIZES)
 def test_memory_estimate_is_near_the_compiled_tables(name):
-    """The estimate and what the tables take are within a factor of two of each other."""
+    """The estimate and what tables and the spikes under way take are within a factor of two of each other."""
     rule, weight, delay = SIZES[name]
     net = connected(rule, 2000, None, weight=weight, delay=delay)
     program = compile_network(net, dt=0.1)
     held = sum(table.nbytes for table in program.tables) + sum(block.weights.nbytes for block in program.dense)
+    held += 4 * (program.longest_delay + 1) * program.neurons
     estimate = sum(memory_needed(net, 0.1).values())
     assert held / 2 <= estimate <= 2 * held, f"estimate {estimate:,.0f}, held {held:,}, ratio {estimate / held:.2f}"

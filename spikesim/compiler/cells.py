@@ -9,11 +9,12 @@ import numpy as np
 from spikesim.compiler.grid import on_grid
 from spikesim.compiler.quanta import Quantum
 from spikesim.description import Description, Distribution
+from spikesim.draws import drawn
 from spikesim.errors import DescriptionError
 from spikesim.neurons.model import Neuron
 from spikesim.population import Population
 from spikesim.program import MEMBRANE, POISSON, TRAIN, Cells, Port
-from spikesim.random import INITIAL, PARAMETER, SOURCE, drawn, stream
+from spikesim.random import INITIAL, PARAMETER, SOURCE, stream
 from spikesim.stimulus import Poisson, SpikeTrains
 
 PARAMETERS = 256  # streams kept for the parameters (and as many initial values) of one population

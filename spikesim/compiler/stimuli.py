@@ -4,10 +4,11 @@ import numpy as np
 from scipy.special import pdtr
 
 from spikesim.compiler.grid import interval_steps, on_grid
+from spikesim.draws import drawn, guide
 from spikesim.errors import DescriptionError
 from spikesim.network import Network, Stimulation
 from spikesim.program import Cells, Drive, Held, Noise
-from spikesim.random import DRIVE, NOISE, STIMULUS, drawn, stream
+from spikesim.random import DRIVE, DRIVE_REST, NOISE, STIMULUS, stream
 from spikesim.stimulus import DirectCurrent, NoiseCurrent, PoissonDrive, SampledCurrent, StepCurrent
 
 STRONGEST = 10_000.0  # expected spikes of a drive in one step
@@ -57,7 +58,8 @@ def _drive(stimulation: Stimulation, cells: Cells, index: int, dt: float, seed: 
         raise DescriptionError(f"stimulus on {stimulation.target}: {expected.max():g} spikes a step, at most {STRONGEST:g}; "
                                "use a DirectCurrent and a NoiseCurrent instead")  # fmt: skip
     port = [port.name for port in cells.ports].index(stimulus.receptor)
-    return Drive(cells.index, ids, port, stimulus.weight, poisson_limits(expected), stream(DRIVE, index))
+    limits = poisson_limits(expected)
+    return Drive(cells.index, ids, port, stimulus.weight, limits, guide(limits[0]), stream(DRIVE, index), stream(DRIVE_REST, index))
 
 
 def poisson_limits(expected: np.ndarray) -> np.ndarray:

@@ -13,13 +13,14 @@ from spikesim.compiler.quanta import Quantum, rule_weights
 from spikesim.connectivity.pairs import PairSource
 from spikesim.connectivity.rules import Matrix
 from spikesim.connectivity.structured import Conv, Dense, Pool, Structured
-from spikesim.connectivity.tables import BLOCK, Drawn, Piece, Table, add_magnitudes, build
+from spikesim.connectivity.tables import BLOCK, NARROW, WIDE, Delays, Piece, Table, Weights, add_magnitudes, build
 from spikesim.description import Distribution, same
+from spikesim.draws import ARRAY, CONSTANT, LIMITS, encode, guide
 from spikesim.errors import DescriptionError
 from spikesim.machine import cores
 from spikesim.network import Network, Projection
 from spikesim.program import Cells, ConvBlock, DenseBlock, Ends, Layout
-from spikesim.random import CONSTANT, DELAY, PAIRS, WEIGHT, encode, stream
+from spikesim.random import DELAY, PAIRS, WEIGHT, stream
 
 Quanta = dict[tuple[str, str], Quantum]
 
@@ -46,7 +47,7 @@ def build_tables(network: Network, cells: dict[str, Cells], layout: Layout, quan
     groups: dict[tuple[int, int], list[tuple[Projection, Piece]]] = defaultdict(list)
     for index, projection in enumerate(network.projections.values()):
         if not isinstance(projection.rule, Structured):
-            for block, piece in _pieces(projection, index, cells, layout, quanta, seed):
+            for block, piece in _pieces(projection, index, cells, layout, quanta, dt=dt, seed=seed):
                 groups[cells[projection.source.population].index, block].append((projection, piece))
 
     def one(key: tuple[int, int]) -> Table:
@@ -54,8 +55,8 @@ def build_tables(network: Network, cells: dict[str, Cells], layout: Layout, quan
         members = [projection for projection, _ in groups[key]]
         wide = any(quanta[p.target.population, p.receptor].bits == 32 for p in members)
         return build(source, block * BLOCK, next(c.size for c in cells.values() if c.index == source), [piece for _, piece in groups[key]],
-                     np.unique(np.concatenate([delay_steps(p, dt) for p in members])), dt=dt, seed=seed,
-                     dtype=np.int32 if wide else np.int16, single=_single_weight(groups[key]), tick=unless_stopped)  # fmt: skip
+                     np.unique(np.concatenate([delay_steps(p, dt) for p in members])), seed=seed,
+                     dtype=WIDE if wide else NARROW, single=_single_weight(groups[key]), tick=unless_stopped)  # fmt: skip
 
     stopped = Event()
 
@@ -71,7 +72,7 @@ def build_tables(network: Network, cells: dict[str, Cells], layout: Layout, quan
             stopped.set()  # after Ctrl-C the pool would otherwise finish all tables first
 
 
-def _pieces(projection: Projection, index: int, cells: dict[str, Cells], layout: Layout, quanta: Quanta, seed: int):
+def _pieces(projection: Projection, index: int, cells: dict[str, Cells], layout: Layout, quanta: Quanta, *, dt: float, seed: int):
     """Yield (block, piece) for every block of input slots that the projection reaches."""
     source, target = projection.source, projection.target
     pairs = PairSource(projection.rule, np.asarray(source.ids), np.asarray(target.ids),
@@ -79,8 +80,8 @@ def _pieces(projection: Projection, index: int, cells: dict[str, Cells], layout:
     weight = projection.weight
     if isinstance(projection.rule, Matrix):
         weight = projection.rule.weights.weights * weight
-    drawn_weight = Drawn(*encode(weight), stream(WEIGHT, index))
-    drawn_delay = Drawn(*encode(projection.delay), stream(DELAY, index))
+    weights = Weights(*encode(weight), stream(WEIGHT, index))
+    delays = _delays(projection, dt, stream(DELAY, index))
     to = cells[target.population]
     port = [p.name for p in to.ports].index(projection.receptor)
     for part in range(layout.parts):
@@ -91,13 +92,24 @@ def _pieces(projection: Projection, index: int, cells: dict[str, Cells], layout:
             top = min(high, low + (block + 1) * BLOCK - first_slot)
             first, last = (min(max(-(-(b - target.start) // target.step), 0), len(target)) for b in (bottom, top))
             if first < last:
-                yield block, Piece(pairs, drawn_weight, quanta[target.population, projection.receptor].value, drawn_delay, first, last,
+                yield block, Piece(pairs, weights, quanta[target.population, projection.receptor].value, delays, first, last,
                                    source.start, source.step, first_slot - block * BLOCK + target.start - low, target.step)  # fmt: skip
+
+
+def _delays(projection: Projection, dt: float, stream: np.uint64) -> Delays:
+    """The delays in steps; those of a distribution with the probability that rounding gives each number."""
+    if not isinstance(projection.delay, Distribution):
+        steps = on_grid(projection.delay, dt, f"projection {projection.name!r}: delay")
+        kind = ARRAY if np.ndim(steps) else CONSTANT
+        return Delays(kind, np.atleast_1d(steps).reshape(-1), 0, np.empty(0, np.uint64), np.empty(0, np.uint8), stream)
+    possible = delay_steps(projection, dt)
+    limits = np.floor(projection.delay.cdf((possible[:-1] + 0.5) * dt) * 2.0**32).astype(np.uint64)
+    return Delays(LIMITS, possible, int(possible[0]), limits, guide(limits), stream)
 
 
 def _single_weight(members: list[tuple[Projection, Piece]]) -> int | None:
     """The one weight (in quanta) of all pieces, if they have just one."""
-    found = {round(float(piece.weight.numbers[0]) / piece.scale) if piece.weight.kind == CONSTANT else None for _, piece in members}
+    found = {round(float(piece.weights.numbers[0]) / piece.scale) if piece.weights.kind == CONSTANT else None for _, piece in members}
     return found.pop() if len(found) == 1 else None
 
 

@@ -3,9 +3,12 @@
 Every kernel fills a chunk with (source, target, number) for targets in [first, last) and returns how many; 0 means
 done. ``number`` names the synapse within its projection, whatever the chunk or the division of the targets, so
 that its weight and delay are always the same. No rule ever holds all its pairs in memory.
+
+Rules by rows (`ROWS`) give the synapses source by source, which is the order of a table.
 """
 
 import math
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -15,11 +18,13 @@ from spikesim.connectivity import rules
 from spikesim.kernel import kernel
 from spikesim.random import MASK, below, unit52, words
 
-LEAST_CHUNK = 1 << 14
+LEAST_CHUNK = 1 << 15
+DRAWN = 512  # words drawn at a time, in loops that become vector instructions
+TARGET = np.uint64(0xFFFFFFFF)  # the attempt that draws a target, beside those that draw sources
 
 
 class Request(NamedTuple):
-    """What a kernel needs to know; ``own`` gives for each target (source, for outdegrees) its forbidden partner or -1."""
+    """What a kernel needs to know; ``own`` gives for each source (by rows) or target its forbidden partner or -1."""
 
     sources: int
     targets: int
@@ -29,6 +34,7 @@ class Request(NamedTuple):
     number: int  # indegree, outdegree or total number
     p: float
     multapses: bool
+    starts: np.ndarray  # int64, fixed total number: the first synapse of each source, and their number
     listed_sources: np.ndarray  # int64, explicit pairs
     listed_targets: np.ndarray
     seed: np.uint64
@@ -75,12 +81,12 @@ def one_to_one(request, cursor, chunk):
 
 @kernel
 def all_to_all(request, cursor, chunk):
-    """Each target with all sources."""
+    """Each source with all targets."""
     at = 0
-    while cursor[0] < request.last and at + request.sources <= len(chunk.sources):
-        target = cursor[0]
-        for source in range(request.sources):
-            if source != request.own[target]:
+    while cursor[0] < request.sources and at + request.targets <= len(chunk.sources):
+        source = cursor[0]
+        for target in range(request.first, request.last):
+            if target != request.own[source]:
                 at = _put(chunk, at, source, target, source * request.targets + target)
         cursor[0] += 1
     return at
@@ -88,20 +94,20 @@ def all_to_all(request, cursor, chunk):
 
 @kernel
 def fixed_probability(request, cursor, chunk):
-    """Each target skips over its sources by geometric distances: the work is per synapse, not per pair."""
+    """Each source skips over its targets by geometric distances: the work is per synapse, not per pair."""
     at = 0
     scale = 1.0 / math.log1p(-request.p) if 0.0 < request.p < 1.0 else 0.0
-    while cursor[0] < request.last and at + request.sources <= len(chunk.sources):
-        target = cursor[0]
-        source = np.int64(-1)
+    while cursor[0] < request.sources and at + request.targets <= len(chunk.sources):
+        source = cursor[0]
+        target = np.int64(-1)
         k = 0
         while request.p > 0.0:
-            skip = math.log(_uniform(request, target, k)) * scale
-            if skip >= request.sources - 1 - source:
+            skip = math.log(_uniform(request, source, k)) * scale
+            if skip >= request.last - 1 - target:
                 break
-            source += 1 + np.int64(skip)
+            target += 1 + np.int64(skip)
             k += 1
-            if source != request.own[target]:
+            if target >= request.first and target != request.own[source]:
                 at = _put(chunk, at, source, target, source * request.targets + target)
         cursor[0] += 1
     return at
@@ -159,21 +165,50 @@ def fixed_outdegree(request, cursor, chunk):
     return at
 
 
+@njit
+def _draw_below(request, first, attempt, count, picks):
+    """``picks[k]`` for synapse first + k: uniform in [0, count)."""
+    seed, stream = request.seed, request.stream
+    for k in range(len(picks)):
+        w0, w1, _, _ = words(seed, stream, np.uint64(first + k), attempt)
+        picks[k] = below(count, w0, w1)
+
+
+@kernel
+def count_rows(request, counts):
+    """Fixed total number: every synapse draws its source, in proportion to the targets it may have."""
+    picks = np.empty(DRAWN, np.int64)
+    for first in range(0, request.number, DRAWN):
+        some = picks[: min(DRAWN, request.number - first)]
+        _draw_below(request, first, np.uint64(0), request.sources, some)
+        for k in range(len(some)):
+            source, attempt = some[k], np.uint64(0)
+            while request.own[source] >= 0:
+                w0, w1, w2, w3 = words(request.seed, request.stream, np.uint64(first + k), attempt)
+                source = below(request.sources, w0, w1)
+                if below(request.targets, w2, w3) != request.own[source]:
+                    break
+                attempt += np.uint64(1)
+            counts[source] += 1
+
+
 @kernel
 def fixed_total_number(request, cursor, chunk):
-    """Every synapse draws its source and its target."""
+    """The synapses of each source (see `count_rows`) draw their targets."""
     at = 0
-    while cursor[0] < request.number and at < len(chunk.sources):
-        attempt = np.uint64(0)
-        while True:
-            w0, w1, w2, w3 = words(request.seed, request.stream, np.uint64(cursor[0]), attempt)
-            source = below(request.sources, w0, w1)
-            target = below(request.targets, w2, w3)
-            if source != request.own[target]:
-                break
-            attempt += np.uint64(1)
-        if request.first <= target < request.last:
-            at = _put(chunk, at, source, target, cursor[0])
+    picks = np.empty(DRAWN, np.int64)
+    while cursor[0] < request.sources:
+        source = cursor[0]
+        own, start, end = request.own[source], request.starts[source], request.starts[source + 1]
+        if at + end - start > len(chunk.sources):
+            break
+        for first in range(start, end, DRAWN):
+            some = picks[: min(DRAWN, end - first)]
+            _draw_below(request, first, TARGET, request.targets - (own >= 0), some)
+            for k in range(len(some)):
+                target = some[k] + (own >= 0 and some[k] >= own)
+                chunk.sources[at], chunk.targets[at], chunk.numbers[at] = source, target, first + k
+                at += request.first <= target < request.last
         cursor[0] += 1
     return at
 
@@ -235,7 +270,8 @@ KERNELS = {
     rules.FixedTotalNumber: fixed_total_number,
     rules.PairList: listed,
 }
-STARTS_AT_FIRST = {one_to_one, all_to_all, fixed_probability, fixed_indegree}
+ROWS = {all_to_all, fixed_probability, fixed_outdegree, fixed_total_number}
+STARTS_AT_FIRST = {one_to_one, fixed_indegree}
 
 
 class PairSource:
@@ -248,25 +284,41 @@ class PairSource:
         self.kernel = KERNELS[type(rule)]
         if isinstance(rule, rules.FixedTotalNumber) and not rule.multapses:
             self.kernel = fixed_total_number_distinct
-        of_source = self.kernel is fixed_outdegree
-        ends = (targets, sources) if of_source else (sources, targets)
+        ends = (targets, sources) if self.kernel in ROWS else (sources, targets)
         forbid = same_population and not getattr(rule, "autapses", True)
         nothing = np.empty(0, np.int64)
-        self.request = Request(
+        self.drawn = Request(
             sources=len(sources), targets=len(targets), first=0, last=len(targets),
             own=_partners(*ends) if forbid else np.full(len(ends[1]), -1, np.int64),
             number=getattr(rule, "k", getattr(rule, "n", 0)), p=getattr(rule, "p", 0.0),
-            multapses=getattr(rule, "multapses", True),
+            multapses=getattr(rule, "multapses", True), starts=nothing,
             listed_sources=getattr(rule, "sources", nothing), listed_targets=getattr(rule, "targets", nothing),
             seed=np.uint64(seed), stream=stream,
         )  # fmt: skip
-        row = len(sources) if self.kernel in (all_to_all, fixed_probability) else getattr(rule, "k", 0)
-        self.size = max(LEAST_CHUNK, row)
+        self.lock = Lock()
+
+    @property
+    def request(self) -> Request:
+        """The request for all targets, the numbers of synapses of the sources drawn."""
+        with self.lock:  # pieces of a projection are built side by side
+            if self.kernel is fixed_total_number and not len(self.drawn.starts):
+                counts = np.zeros(self.drawn.sources, np.int64)
+                count_rows(self.drawn, counts)
+                self.drawn = self.drawn._replace(starts=np.concatenate([[0], np.cumsum(counts)]))
+            return self.drawn
+
+    @property
+    def longest(self) -> int:
+        """A chunk holds at least the pairs that a kernel draws at a time."""
+        request = self.request
+        whole = {all_to_all: request.targets, fixed_probability: request.targets, fixed_indegree: request.number,
+                 fixed_outdegree: request.number, fixed_total_number: int(np.diff(request.starts).max(initial=0))}  # fmt: skip
+        return whole.get(self.kernel, 1)
 
     def chunks(self, first: int, last: int):
         """Yield `Chunk` views (overwritten by the next one) with all pairs whose target lies in [first, last)."""
         request = self.request._replace(first=first, last=last)
-        whole = Chunk(*(np.empty(self.size, np.int64) for _ in range(3)))
+        whole = Chunk(*(np.empty(max(LEAST_CHUNK, self.longest), np.int64) for _ in range(3)))
         cursor = np.array([first if self.kernel in STARTS_AT_FIRST else 0], np.int64)
         end = self._end(last)
         while cursor[0] < end:
@@ -274,9 +326,10 @@ class PairSource:
             yield Chunk(*(array[:count] for array in whole))
 
     def _end(self, last: int) -> int:
-        request = self.request
-        return {fixed_outdegree: request.sources, fixed_total_number: request.number,
-                fixed_total_number_distinct: request.number, listed: len(request.listed_sources)}.get(self.kernel, last)  # fmt: skip
+        request = self.drawn
+        if self.kernel in ROWS:
+            return request.sources
+        return {fixed_total_number_distinct: request.number, listed: len(request.listed_sources)}.get(self.kernel, last)
 
 
 def _partners(others: np.ndarray, ids: np.ndarray) -> np.ndarray:

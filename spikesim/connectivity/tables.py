@@ -1,30 +1,46 @@
 """Synapse tables: what a spike of each source adds to a block of input slots, ordered by source and delay.
 
 A table holds all synapses from one population to one block of at most 65,536 input slots. The synapses of
-source s that are due d = delays[j] steps after its spike are targets[a:b], weights[a:b], where a and b are
-segments[s * len(delays) + j] and the next entry. Targets are counted from the block's first slot, weights in
-the quantum of their receptor. A table is built in two passes over the drawn pairs, a count and a fill.
+source s that are due d = delays[j] steps after its spike are synapses[a:b], where a and b are segments[s * len(delays) + j]
+and the next entry. Targets are counted from the block's first slot, weights in the quantum of their receptor. A table
+is built in two passes over the drawn pairs, a count and a fill.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from spikesim.connectivity.pairs import PairSource
+from spikesim.draws import ARRAY, CONSTANT, draw_many, guided
+from spikesim.errors import MemoryNeededError
 from spikesim.kernel import kernel
-from spikesim.random import draw
+from spikesim.random import words
 
 BLOCK = 1 << 16
+MOST = 2**32 - 1  # synapses of one table
+NARROW = np.dtype([("target", "u2"), ("weight", "i2")])
+WIDE = np.dtype([("target", "u2"), ("weight", "i4")])
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A number for each synapse, in the form `spikesim.random.draw` takes."""
+class Weights(NamedTuple):
+    """The weights of a projection, in the form `spikesim.draws.draw_many` takes."""
 
     kind: int
     numbers: np.ndarray  # float64
+    stream: np.uint64
+
+
+class Delays(NamedTuple):
+    """The delays of a projection in steps: one, an array, or ``least`` + the number of limits that a word reaches."""
+
+    kind: int
+    steps: np.ndarray  # int64, one or an array
+    least: int
+    limits: np.ndarray  # uint64
+    guide: np.ndarray  # see `spikesim.draws.guide`
     stream: np.uint64
 
 
@@ -33,9 +49,9 @@ class Piece:
     """The part of a projection that falls into one block."""
 
     pairs: PairSource
-    weight: Drawn
+    weights: Weights
     scale: float  # weights are stored in multiples of it
-    delay: Drawn
+    delays: Delays
     first: int  # targets of the projection
     last: int
     source_start: int  # source k is neuron source_start + k * source_step
@@ -51,39 +67,64 @@ class Table:
     source: int
     base: int
     delays: np.ndarray  # int64 (D,), ascending, in steps
-    segments: np.ndarray  # int64 (neurons * D + 1,)
-    targets: np.ndarray  # uint16 (synapses,)
-    weights: np.ndarray  # int16 or int32 (synapses,), or (1,) if all are equal
+    segments: np.ndarray  # uint32 (neurons * D + 1,)
+    synapses: np.ndarray  # NARROW or WIDE (synapses,), or the targets alone, uint16
+    single: int | None  # the weight of all synapses, if they have but one
+
+    @property
+    def targets(self) -> np.ndarray:
+        return self.synapses["target"] if self.single is None else self.synapses
+
+    @property
+    def weights(self) -> np.ndarray:
+        """The weight of each synapse, or the one weight of all."""
+        return self.synapses["weight"] if self.single is None else np.array([self.single])
 
     @property
     def nbytes(self) -> int:
-        return sum(array.nbytes for array in (self.delays, self.segments, self.targets, self.weights))
+        return self.delays.nbytes + self.segments.nbytes + self.synapses.nbytes
 
 
-@njit(inline="always")
-def _steps(kind, numbers, seed, stream, number, dt):
-    return np.int64(np.floor(draw(kind, numbers, seed, stream, number) / dt + 0.5))
+@njit
+def _draw_columns(d, numbers, seed, column, out):
+    """The column of a table's segments for each synapse."""
+    least, stream = d.least, d.stream
+    if d.kind == CONSTANT:
+        out[:] = column[d.steps[0]]
+    elif d.kind == ARRAY:
+        for k in range(len(out)):
+            out[k] = column[d.steps[numbers[k]]]
+    else:
+        for k in range(len(out)):
+            w0, _, _, _ = words(seed, stream, np.uint64(numbers[k]), np.uint64(0))
+            out[k] = w0
+        for k in range(len(out)):
+            out[k] = column[least + guided(d.limits, d.guide, np.uint64(out[k]))]
 
 
 @kernel
-def _count(sources, numbers, start, step, kind, values, seed, stream, dt, column, segments, width):
-    for k in range(len(sources)):
-        at = column[_steps(kind, values, seed, stream, numbers[k], dt)]
-        segments[(start + step * sources[k]) * width + at + 2] += 1
+def _count(chunk, start, step, delays, seed, column, width, counts):
+    columns = np.empty(len(chunk.numbers), np.int64)
+    _draw_columns(delays, chunk.numbers, seed, column, columns)
+    for k in range(len(columns)):
+        counts[(start + step * chunk.sources[k]) * width + columns[k]] += np.uint32(1)
 
 
 @kernel
-def _fill(chunk, source_start, source_step, slot_start, slot_step, delay_kind, delays, delay_stream,
-          weight_kind, weights, weight_stream, scale, seed, dt, column, segments, width, shared, out_targets, out_weights):  # fmt: skip
-    for k in range(len(chunk.sources)):
-        number = chunk.numbers[k]
-        at = column[_steps(delay_kind, delays, seed, delay_stream, number, dt)]
-        row = (source_start + source_step * chunk.sources[k]) * width + at + 1
-        place = segments[row]
-        segments[row] += 1
+def _fill(chunk, source_start, source_step, slot_start, slot_step, delays, seed, column, width, ends, out_targets,
+          weights, scale, out_weights):  # fmt: skip
+    """Put each synapse at the end of its segment."""
+    columns = np.empty(len(chunk.numbers), np.int64)
+    _draw_columns(delays, chunk.numbers, seed, column, columns)
+    drawn = np.empty(len(chunk.numbers) if len(out_weights) else 0)
+    draw_many(weights.kind, weights.numbers, seed, weights.stream, chunk.numbers, drawn)
+    for k in range(len(columns)):
+        row = (source_start + source_step * chunk.sources[k]) * width + columns[k] + 1
+        place = np.int64(ends[row])
+        ends[row] += np.uint32(1)
         out_targets[place] = slot_start + slot_step * chunk.targets[k]
-        if not shared:
-            out_weights[place] = np.int64(np.rint(draw(weight_kind, weights, seed, weight_stream, number) / scale))
+        if len(drawn):
+            out_weights[place] = np.int64(np.rint(drawn[k] / scale))
 
 
 @kernel
@@ -94,31 +135,44 @@ def add_magnitudes(targets, weights, sums):
         sums[targets[k]] += abs(np.int64(weights[0 if one else k]))
 
 
-def build(source: int, base: int, neurons: int, pieces: list[Piece], delays: np.ndarray, *, dt: float, seed: int,
-          dtype: type, single: int | None, tick: Callable[[int], None]) -> Table:  # fmt: skip
+def build(source: int, base: int, neurons: int, pieces: list[Piece], delays: np.ndarray, *, seed: int,
+          dtype: np.dtype, single: int | None, tick: Callable[[int], None]) -> Table:  # fmt: skip
     """Draw the synapses of ``pieces`` into a table.
 
-    delays: every number of steps that may occur; dtype: int16 or int32; single: the one weight (in quanta) that all
+    delays: every number of steps that may occur; dtype: NARROW or WIDE; single: the one weight (in quanta) that all
     synapses share, or None; tick is called with the number of synapses done now and then, twice for each synapse.
     """
-    width = len(delays)
-    column = np.full(int(delays.max()) + 1, -1, np.int64)
-    column[delays] = np.arange(width)
-    segments = np.zeros(neurons * width + 2, np.int64)
+    counts = np.zeros((neurons, len(delays)), np.uint32)
     for piece in pieces:
-        d = piece.delay
         for chunk in piece.pairs.chunks(piece.first, piece.last):
-            _count(chunk.sources, chunk.numbers, piece.source_start, piece.source_step, d.kind, d.numbers, np.uint64(seed),
-                   d.stream, dt, column, segments, width)  # fmt: skip
+            _count(chunk, piece.source_start, piece.source_step, piece.delays, np.uint64(seed), _columns(delays), len(delays),
+                   counts.reshape(-1))  # fmt: skip
             tick(len(chunk.sources))
-    np.cumsum(segments, out=segments)
-    targets = np.empty(segments[-1], np.uint16)
-    weights = np.empty(len(targets), dtype) if single is None else np.array([single], dtype)
+    occurring = counts.any(axis=0)
+    delays, ends = delays[occurring], _starts(counts[:, occurring])
+    synapses = np.empty(int(ends[-1]), dtype if single is None else np.uint16)
+    table = Table(source, base, delays, ends[:-1], synapses, single)
+    weights = table.weights if single is None else np.empty(0, np.int16)
     for piece in pieces:
-        d, w = piece.delay, piece.weight
         for chunk in piece.pairs.chunks(piece.first, piece.last):
-            _fill(chunk, piece.source_start, piece.source_step, piece.slot_start, piece.slot_step, d.kind, d.numbers, d.stream,
-                  w.kind, w.numbers, w.stream, piece.scale, np.uint64(seed), dt, column, segments, width, single is not None,
-                  targets, weights)  # fmt: skip
+            _fill(chunk, piece.source_start, piece.source_step, piece.slot_start, piece.slot_step, piece.delays, np.uint64(seed),
+                  _columns(delays), len(delays), ends, table.targets, piece.weights, piece.scale, weights)  # fmt: skip
             tick(len(chunk.sources))
-    return Table(source, base, delays, segments[:-1], targets, weights)
+    return table
+
+
+def _columns(delays: np.ndarray) -> np.ndarray:
+    """For each number of steps its place among ``delays``."""
+    column = np.full(int(delays.max(initial=0)) + 1, -1, np.int64)
+    column[delays] = np.arange(len(delays))
+    return column
+
+
+def _starts(counts: np.ndarray) -> np.ndarray:
+    """Where each segment starts, shifted by one place: while it is filled, an entry is the end of its segment so far."""
+    total = int(counts.sum(dtype=np.int64))
+    if total > MOST:
+        raise MemoryNeededError(f"network: {total:,} synapses lead from one population to {BLOCK:,} neurons, at most {MOST:,} can")
+    ends = np.zeros(counts.size + 2, np.uint32)
+    np.cumsum(counts.reshape(-1), out=ends[2:])
+    return ends

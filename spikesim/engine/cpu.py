@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from spikesim.connectivity.tables import BLOCK, Table
-from spikesim.engine.plan import CELLS, CONV, DENSE, DRIVE, HELD, NOISE, PLAN, SAMPLER, TABLE
+from spikesim.engine.delivery import AHEAD, DUE
+from spikesim.engine.plan import CELLS, CONV, DENSE, DRIVE, HELD, NOISE, PHASES, PLAN, SAMPLER, TABLE
 from spikesim.engine.state import Segment, State, initial_state, sample_steps
-from spikesim.engine.stimuli import DRAWN
+from spikesim.engine.stimuli import SCRATCH
 from spikesim.engine.sweep import arguments, coefficient, load_sweep
 from spikesim.engine.worker import work
 from spikesim.program import MEMBRANE, Cells, ConvBlock, DenseBlock, Drive, Held, Noise, Program, Sampler
@@ -49,7 +50,9 @@ class Cpu:
         self.inputs = np.zeros(program.layout.total + BLOCK, program.accumulator)
         self.fired = np.zeros(program.neurons, np.uint8)
         self.barrier = np.zeros(1, np.int64)
-        self.scratch = np.zeros((self.parts, 2, DRAWN), np.uint32)
+        self.scratch = np.zeros((self.parts, SCRATCH), np.uint8)
+        self.ticks = np.zeros((self.parts, len(PHASES)), np.int64)
+        self.due = np.zeros((self.parts, DUE + AHEAD, 2), np.int64)
         self.history = np.empty((program.longest_delay + 1, program.neurons), np.int32)
         self.history_counts = np.zeros((program.longest_delay + 1, len(program.cells), self.parts), np.int64)
         self.record_steps, self.record_neurons = np.empty((2, self.parts, capacity), np.int32)
@@ -88,6 +91,15 @@ class Cpu:
                     neurons.append(self.history[slot, first : first + count] + np.int64(cells.start))
                     steps.append(np.full(count, step, np.int64))
         return State(self.step, tuple(v.astype(np.float64) for v in self.values), np.concatenate(steps), np.concatenate(neurons))
+
+    def time_phases(self) -> None:
+        """From now on, count the time that each phase of a step takes."""
+        self.plan["timed"] = 1
+        self.ticks[:] = 0
+
+    def phases(self) -> dict[str, float]:
+        """The share of each phase in the time since `time_phases`, over all threads."""
+        return dict(zip(PHASES, (self.ticks.sum(axis=0) / max(1, self.ticks.sum())).tolist(), strict=True))
 
     def hold(self, index: int, values: np.ndarray) -> None:
         """Replace the values of a held current, float64 (changes, 1 or neurons)."""
@@ -150,7 +162,7 @@ class Cpu:
         program, layout = self.program, self.program.layout
         arrays = {
             "bounds": layout.bounds, "slots": layout.slots, "inputs": self.inputs, "fired": self.fired, "barrier": self.barrier,
-            "scratch": self.scratch, "history": self.history, "history_counts": self.history_counts,
+            "scratch": self.scratch, "due": self.due, "ticks": self.ticks, "history": self.history, "history_counts": self.history_counts,
             "record_steps": self.record_steps, "record_neurons": self.record_neurons, "recorded": self.recorded,
             "population_counts": self.population_counts, "neuron_counts": self.neuron_counts,
         }  # fmt: skip
@@ -184,9 +196,8 @@ class Cpu:
 
     def _table(self, t: Table) -> dict[str, int]:
         return {"part": self.part_of(t.base), "source": t.source, "base": t.base, "width": len(t.delays), "rows": len(t.segments),
-                "delays_at": self._address(t.delays), "segments_at": self._address(t.segments), "targets_at": self._address(t.targets),
-                "length": len(t.targets), "weights_at": self._address(t.weights), "bits": t.weights.itemsize * 8,
-                "shared": len(t.weights) == 1}  # fmt: skip
+                "delays_at": self._address(t.delays), "segments_at": self._address(t.segments), "synapses_at": self._address(t.synapses),
+                "size": t.synapses.itemsize, "single": t.single or 0}  # fmt: skip
 
     def part_of(self, base: int) -> int:
         """The part in whose region of slots ``base`` lies."""
@@ -206,8 +217,8 @@ class Cpu:
 
     def _drive(self, drive: Drive) -> dict[str, Any]:
         return _ids(drive) | {"row_at": self.drives[drive.cells, drive.port].ctypes.data, "limits_at": self._address(drive.limits),
-                              "rows": drive.limits.shape[0], "limits": drive.limits.shape[1], "stream": int(drive.stream),
-                              "weight": drive.weight}  # fmt: skip
+                              "rows": drive.limits.shape[0], "limits": drive.limits.shape[1], "guide_at": self._address(drive.guide),
+                              "stream": int(drive.stream), "rest": int(drive.rest), "weight": drive.weight}  # fmt: skip
 
     def _sampler(self, sampler: Sampler, out: np.ndarray) -> dict[str, int]:
         row = self.values[sampler.cells][sampler.variable]

@@ -7,23 +7,44 @@ of delivery does not matter. Each kernel writes only the slots of one part.
 import numpy as np
 from numba import carray, njit
 
-from spikesim.engine.native import pointer
+from spikesim.connectivity.tables import NARROW, WIDE
+from spikesim.engine.native import pointer, prefetch
+
+DUE = 1024  # segments whose rows are collected before they are delivered
+AHEAD = 8  # segments between the request for the synapses of one and their use
+LINES = 4  # cache lines that are asked for
+BYTES = NARROW.itemsize, WIDE.itemsize
 
 
 @njit
-def deliver_table(spikes, column, width, segments, targets, weights, shared, inputs):
-    """Sparse table: add the segment of each spiking source that belongs to one delay; ``shared`` is one weight for all."""
-    if shared:
-        weight = weights[0]
-        for spike in spikes:
-            row = spike * width + column
-            for k in range(segments[row], segments[row + 1]):
-                inputs[targets[k]] += weight
-        return
-    for spike in spikes:
-        row = spike * width + column
-        for k in range(segments[row], segments[row + 1]):
-            inputs[targets[k]] += weights[k]
+def deliver_segments(rows, table, due, inputs):
+    """Sparse table: add the segments of the given rows (the first of ``due``'s two columns).
+
+    The segments lie anywhere in memory. So each is looked up, and its synapses are asked for, AHEAD rows before it is added.
+    """
+    segments = carray(pointer(table.segments_at, np.uint32), table.rows)
+    for at in range(rows + AHEAD):
+        if at < rows:
+            row = due[at, 0]
+            first, last = np.int64(segments[row]), np.int64(segments[row + 1])
+            due[at, 0], due[at, 1] = table.synapses_at + first * table.size, last - first
+            for line in range(LINES):
+                prefetch(due[at, 0] + 64 * line)
+        if at >= AHEAD:
+            _add_segment(due[at - AHEAD, 0], due[at - AHEAD, 1], table.size, table.single, inputs)
+
+
+@njit
+def _add_segment(address, count, size, single, inputs):
+    if size == BYTES[0]:
+        for synapse in carray(pointer(address, NARROW), count):
+            inputs[synapse.target] += synapse.weight
+    elif size == BYTES[1]:
+        for synapse in carray(pointer(address, WIDE), count):
+            inputs[synapse.target] += synapse.weight
+    else:
+        for target in carray(pointer(address, np.uint16), count):
+            inputs[target] += single
 
 
 @njit

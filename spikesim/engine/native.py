@@ -1,7 +1,9 @@
-"""The few things numba does not offer by itself: raw pointers, calls by address, a barrier between threads."""
+"""The few things numba does not offer by itself: raw pointers, prefetches, time stamps,
+calls by address, a barrier between threads."""
 
 from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 SPINS = 2000  # looks at the barrier before a thread gives its time slice away
@@ -27,6 +29,33 @@ def pointer_like(typingctx, address, value):
         return builder.inttoptr(args[0], context.get_value_type(kind))
 
     return kind(types.int64, value), codegen
+
+
+@intrinsic
+def prefetch(typingctx, address):
+    """Ask for the cache line at the address (int64), which will be read soon."""
+
+    def codegen(context, builder, signature, args):
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.VoidType(), [byte, number, number, number]), "llvm.prefetch.p0"
+        )
+        read, near, data = number(0), number(3), number(1)
+        builder.call(function, [builder.inttoptr(args[0], byte), read, near, data])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
+@intrinsic
+def ticks(typingctx):
+    """The processor's time stamp (int64)."""
+
+    def codegen(context, builder, signature, args):
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.IntType(64), []), "llvm.readcyclecounter")
+        return builder.call(function, [])
+
+    return types.int64(), codegen
 
 
 @intrinsic

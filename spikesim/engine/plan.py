@@ -13,18 +13,22 @@ def _record(fields: str, **others: str) -> np.dtype:
 
 CELLS = _record("kind stage start recorded counted sweep rows_at constants_at limits_at stream "
                 "train_steps_at train_ids_at train_length injected_at")  # fmt: skip
-TABLE = _record("part source base width delays_at segments_at rows targets_at length weights_at bits shared")
+TABLE = _record("part source base width delays_at segments_at rows synapses_at size single")
 DENSE = _record("source source_start source_step target target_start target_step port delay weights_at bits sources targets")
 CONV = _record("source source_start source_step target target_start target_step port delay weights_at bits shapes_at")
 HELD = _record("cells start step count changes_at changes values_at width")
 NOISE = _record("cells start step count interval stream mean sd", mean="f8", sd="f8")
-DRIVE = _record("cells start step count row_at limits_at rows limits stream weight", weight="f8")
+DRIVE = _record("cells start step count row_at limits_at rows limits guide_at stream rest weight", weight="f8")
 SAMPLER = _record("cells row_at ids_at count interval out_at")
 PLAN = _record(
-    "seed stages threads ring neurons populations ports bounds_at slots_at inputs_at input_size fired_at barrier_at scratch_at "
-    "history_at history_counts_at capacity chunk record_steps_at record_neurons_at recorded_at population_counts_at neuron_counts_at "
-    "cells_at cells tables_at tables dense_at dense conv_at conv held_at held noise_at noise drives_at drives samplers_at samplers",
+    "seed stages threads ring neurons populations ports bounds_at slots_at inputs_at input_size fired_at barrier_at scratch_at due_at "
+    "ticks_at timed history_at history_counts_at capacity chunk record_steps_at record_neurons_at recorded_at population_counts_at "
+    "neuron_counts_at cells_at cells tables_at tables dense_at dense conv_at conv held_at held noise_at noise drives_at drives "
+    "samplers_at samplers",
     seed="u8",
 )
+
+STIMULI, DELIVERY, UPDATE, MEETING = range(4)  # the phases of a step, as far as they are timed
+PHASES = "stimuli", "deliver", "update", "wait"
 
 SHAPES = 6  # rows of a convolution's shapes: source, target, stride, padding, dilation, kernel; four numbers each

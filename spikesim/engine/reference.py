@@ -11,7 +11,7 @@ import numpy as np
 
 from spikesim.engine.state import Segment, State, initial_state, sample_steps
 from spikesim.program import MEMBRANE, POISSON, Cells, ConvBlock, Program
-from spikesim.random import standard_normal, word_of, words
+from spikesim.random import half_of, standard_normal, word_of, words
 from spikesim.synapses import CONDUCTANCE, CURRENT, JUMP
 
 
@@ -120,7 +120,8 @@ class Reference:
         for drive in self.program.drives:
             if drive.cells == cells.index and drive.port == port and i in drive.ids:
                 limits = drive.limits[drive.ids.index(i) if len(drive.limits) > 1 else 0]
-                total = total + drive.weight * float(np.sum(limits <= word_of(self.seed, drive.stream, i, step)))
+                word = half_of(self.seed, drive.stream, i, step) << np.uint64(16) | half_of(self.seed, drive.rest, i, step)
+                total = total + drive.weight * float(np.sum(limits <= word))
         return total
 
     def _current(self, cells: Cells, i: int, step: int) -> float:

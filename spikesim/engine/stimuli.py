@@ -3,12 +3,14 @@
 import numpy as np
 from numba import carray, njit
 
+from spikesim.draws import GUIDED, UNDECIDED, reached
 from spikesim.engine.native import pointer, pointer_like
 from spikesim.engine.parts import below, clip, span
 from spikesim.engine.plan import CELLS, DRIVE, HELD, NOISE
-from spikesim.random import standard_normal, word_of, words
+from spikesim.random import half_of, standard_normal, words
 
-DRAWN = 512  # random words drawn at a time, so that they stay in the cache
+DRAWN = 128  # random words drawn at a time
+SCRATCH = 6 * DRAWN  # bytes: the words, and as many counts as they have halves
 
 
 @njit
@@ -74,8 +76,7 @@ def drive_ports(plan, zero, part, step):
     for at in range(plan.drives):
         low, high = span(plan, part, drives[at].cells)
         row = carray(pointer_like(drives[at].row_at, zero), high)
-        for i in range(low, high):
-            row[i] = zero
+        row[low:high] = zero
     for at in range(plan.drives):
         drive = drives[at]
         low, high = span(plan, part, drive.cells)
@@ -87,49 +88,57 @@ def drive_ports(plan, zero, part, step):
         limits = carray(pointer(drive.limits_at, np.uint64), (drive.rows, drive.limits))
         for k in range(first, last):
             i = drive.start + drive.step * k
-            word = word_of(plan.seed, np.uint64(drive.stream), i, step)
-            count = 0
-            for reached in range(drive.limits):
-                count += limits[k if drive.rows > 1 else 0, reached] <= word
-            row[i] += drive.weight * count
+            row[i] += drive.weight * reached(limits[k if drive.rows > 1 else 0], _word(plan, drive, i, step))
+
+
+@njit
+def _word(plan, drive, i, step):
+    """The word of neuron i, which stands for its number of spikes."""
+    upper = half_of(plan.seed, np.uint64(drive.stream), i, step)
+    return upper << np.uint64(16) | half_of(plan.seed, np.uint64(drive.rest), i, step)
 
 
 @njit
 def _drive_alike(plan, drive, part, step, low, high, row):
-    """The same for neurons [low, high) of one rate, in loops that become vector instructions."""
-    scratch = carray(pointer(plan.scratch_at, np.uint32), (plan.threads, 2, DRAWN))
-    drawn, counts = scratch[part, 0], scratch[part, 1]
-    limits = carray(pointer(drive.limits_at, np.uint64), drive.limits)
+    """The same for neurons [low, high) of one rate, with the guide."""
+    at = plan.scratch_at + part * SCRATCH
+    drawn, halves = carray(pointer(at, np.uint32), DRAWN), carray(pointer(at, np.uint16), 2 * DRAWN)
+    counts = carray(pointer(at + 4 * DRAWN, np.uint8), 2 * DRAWN)
+    table = carray(pointer(drive.guide_at, np.uint8), 1 << GUIDED)
     weight = drive.weight
-    for first in range(low // 4 * 4, high, DRAWN):
-        blocks = min(DRAWN, high - first + 3) // 4
-        _draw_words(plan.seed, np.uint64(drive.stream), np.uint64(first // 4), blocks, np.uint64(step), drawn)
-        _count_reached(limits, drawn[: 4 * blocks], counts)
-        for i in range(max(first, low), min(first + DRAWN, high)):
-            row[i] += weight * np.int64(counts[i - first])
+    for first in range(low // 8 * 8, high, 2 * DRAWN):
+        start, stop = max(first, low), min(first + 2 * DRAWN, high)
+        draw_words(plan.seed, np.uint64(drive.stream), np.uint64(first // 8), np.uint64(step), drawn[: (stop - first + 7) // 8 * 4])
+        if _look_up(table, halves[start - first : stop - first], counts):
+            limits = carray(pointer(drive.limits_at, np.uint64), drive.limits)
+            for i in range(start, stop):
+                if counts[i - start] == UNDECIDED:
+                    row[i] += weight * reached(limits, _word(plan, drive, i, step))
+                    counts[i - start] = 0
+        _add(weight, counts, row[start:stop])
 
 
 @njit
-def _draw_words(seed, stream, first, blocks, step, drawn):
-    """The words of so many blocks of four neurons."""
-    for block in range(blocks):
+def _add(weight, counts, row):
+    for k in range(len(row)):
+        row[k] += weight * np.int32(counts[k])
+
+
+@njit
+def _look_up(table, halves, counts):
+    """What the guide says of each half word; true if it leaves any undecided."""
+    for k in range(len(halves)):
+        counts[k] = table[halves[k] >> np.uint16(16 - GUIDED)]
+    undecided = np.uint8(0)
+    for k in range(len(halves)):
+        undecided |= np.uint8(counts[k] == np.uint8(UNDECIDED))
+    return undecided != 0
+
+
+@njit
+def draw_words(seed, stream, first, step, drawn):
+    """Fill ``drawn`` with the words of the blocks from ``first`` on, four to each."""
+    for block in range(len(drawn) // 4):
         w0, w1, w2, w3 = words(seed, stream, first + np.uint64(block), step)
         drawn[4 * block], drawn[4 * block + 1] = np.uint32(w0), np.uint32(w1)
         drawn[4 * block + 2], drawn[4 * block + 3] = np.uint32(w2), np.uint32(w3)
-
-
-@njit
-def _count_reached(limits, drawn, counts):
-    """How many of the limits each word has reached; four limits at a time, to load each word less often."""
-    for k in range(len(drawn)):
-        counts[k] = 0
-    fours = len(limits) // 4 * 4
-    for at in range(0, fours, 4):
-        a, b, c, d = np.uint32(limits[at]), np.uint32(limits[at + 1]), np.uint32(limits[at + 2]), np.uint32(limits[at + 3])
-        for k in range(len(drawn)):
-            word = drawn[k]
-            counts[k] += np.uint32(a <= word) + np.uint32(b <= word) + np.uint32(c <= word) + np.uint32(d <= word)
-    for at in range(fours, len(limits)):
-        limit = np.uint32(limits[at])
-        for k in range(len(drawn)):
-            counts[k] += np.uint32(limit <= drawn[k])

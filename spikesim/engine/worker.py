@@ -9,14 +9,13 @@ import numpy as np
 from numba import carray, njit
 
 from spikesim.connectivity.tables import BLOCK
-from spikesim.engine.delivery import deliver_conv, deliver_dense, deliver_table
-from spikesim.engine.native import call_sweep, pointer, pointer_like, wait_for_all
+from spikesim.engine.delivery import AHEAD, DUE, deliver_conv, deliver_dense, deliver_segments
+from spikesim.engine.native import call_sweep, pointer, pointer_like, prefetch, ticks, wait_for_all
 from spikesim.engine.parts import below, clip, slot_of, span
-from spikesim.engine.plan import CELLS, CONV, DENSE, SAMPLER, SHAPES, TABLE
-from spikesim.engine.stimuli import drive_ports, inject
+from spikesim.engine.plan import CELLS, CONV, DELIVERY, DENSE, MEETING, PHASES, SAMPLER, SHAPES, STIMULI, TABLE, UPDATE
+from spikesim.engine.stimuli import DRAWN, SCRATCH, draw_words, drive_ports, inject
 from spikesim.kernel import kernel
 from spikesim.program import MEMBRANE, POISSON
-from spikesim.random import word_of
 
 SWEPT = 1024  # neurons of one call of a sweep; their flags are searched only if one of them fired
 
@@ -48,25 +47,26 @@ def _is_due(plan, source, delay, step, stage):
 @njit
 def _deliver_tables(plan, one, part, step, stage):
     tables = carray(pointer(plan.tables_at, TABLE), plan.tables)
+    due = carray(pointer(plan.due_at, np.int64), (plan.threads, DUE + AHEAD, 2))[part]
     for at in range(plan.tables):
         table = tables[at]
         if table.part != part:
             continue
         inputs = carray(pointer_like(plan.inputs_at + table.base * plan.input_size, one), BLOCK)
         delays = carray(pointer(table.delays_at, np.int64), table.width)
-        segments = carray(pointer(table.segments_at, np.int64), table.rows)
-        targets = carray(pointer(table.targets_at, np.uint16), table.length)
+        rows = 0
         for column in range(table.width):
             if not _is_due(plan, table.source, delays[column], step, stage):
                 continue
             for sender in range(plan.threads):
-                spikes = _spikes(plan, table.source, sender, step - delays[column])
-                if table.bits == 16:
-                    weights = carray(pointer(table.weights_at, np.int16), 1 if table.shared else table.length)
-                    deliver_table(spikes, column, table.width, segments, targets, weights, table.shared, inputs)
-                else:
-                    wide = carray(pointer(table.weights_at, np.int32), 1 if table.shared else table.length)
-                    deliver_table(spikes, column, table.width, segments, targets, wide, table.shared, inputs)
+                for spike in _spikes(plan, table.source, sender, step - delays[column]):
+                    due[rows, 0] = np.int64(spike) * table.width + column
+                    prefetch(table.segments_at + 4 * due[rows, 0])
+                    rows += 1
+                    if rows == DUE:
+                        deliver_segments(rows, table, due, inputs)
+                        rows = 0
+        deliver_segments(rows, table, due, inputs)
 
 
 @njit
@@ -136,10 +136,13 @@ def _update(plan, what, low, high, part, step, out):
                 count = _collect(plan.fired_at + what.start, first, last, out, count)
     elif what.kind == POISSON:
         limits = carray(pointer(what.limits_at, np.uint64), high)
-        for i in range(low, high):
-            if word_of(plan.seed, np.uint64(what.stream), i, step) < limits[i]:
+        drawn = carray(pointer(plan.scratch_at + part * SCRATCH, np.uint32), DRAWN)
+        for first in range(low // 4 * 4, high, DRAWN):
+            start, stop = max(first, low), min(first + DRAWN, high)
+            draw_words(plan.seed, np.uint64(what.stream), np.uint64(first // 4), np.uint64(step), drawn[: (stop - first + 3) // 4 * 4])
+            for i in range(start, stop):
                 out[count] = i
-                count += 1
+                count += np.uint64(drawn[i - first]) < limits[i]
     else:
         steps = carray(pointer(what.train_steps_at, np.int64), what.train_length)
         ids = carray(pointer(what.train_ids_at, np.int64), what.train_length)
@@ -198,6 +201,16 @@ def _sample(plan, zero, part, step, first_step):
             out[k] = row[ids[k]]
 
 
+@njit
+def _lap(plan, part, phase, since):
+    """Count the ticks since then for a phase, where phases are timed; returns the time stamp now."""
+    if not plan.timed:
+        return since
+    now = ticks()
+    carray(pointer(plan.ticks_at, np.int64), (plan.threads, len(PHASES)))[part, phase] += now - since
+    return now
+
+
 @kernel
 def work(plans, one, zero, part, first_step, steps):
     """Run a part from step ``first_step`` for ``steps`` steps, together with the threads of the other parts.
@@ -206,15 +219,20 @@ def work(plans, one, zero, part, first_step, steps):
     """
     plan = plans[0]
     turn = 0
+    clock = ticks()
     for step in range(first_step, first_step + steps):
         inject(plan, zero, part, step, first_step)
         drive_ports(plan, zero, part, step)
+        clock = _lap(plan, part, STIMULI, clock)
         for stage in range(plan.stages):
             _deliver_tables(plan, one, part, step, stage)
             _deliver_dense(plan, one, part, step, stage)
             _deliver_conv(plan, one, part, step, stage)
+            clock = _lap(plan, part, DELIVERY, clock)
             _fire(plan, part, step, stage, step - first_step)
+            clock = _lap(plan, part, UPDATE, clock)
             if plan.threads > 1:
                 wait_for_all(plan.barrier_at, plan.threads, turn)
                 turn += 1
+                clock = _lap(plan, part, MEETING, clock)
         _sample(plan, zero, part, step, first_step)

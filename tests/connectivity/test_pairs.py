@@ -334,13 +334,13 @@ def test_chunks_do_not_matter(rule, monkeypatch):
     whole = draw(source_of(rule, 30, 30))
     monkeypatch.setattr(pairs, "LEAST_CHUNK", 1)
     small = source_of(rule, 30, 30)
-    assert small.size <= 30
+    assert small.longest <= 30
     np.testing.assert_array_equal(draw(small), whole)
 
 
 def test_more_than_a_chunk():
     """More pairs than one chunk holds arrive whole."""
-    counts = matrix(draw(source_of(AllToAll(), 300, 290, same=False)), 300, 290)
+    counts = matrix(draw(source_of(AllToAll(), 600, 590, same=False)), 600, 590)
     assert counts.size > 5 * pairs.LEAST_CHUNK
     assert (counts == 1).all()
     assert len(draw(source_of(FixedIndegree(17), 20_000, 3000, same=False), 1000, 1001)) == 51_000
