@@ -46,10 +46,10 @@ def run(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="cuba, coba (Brette et al. 2007) or microcircuit (Potjans & Diesmann 2014).")],
+    name: Annotated[str, typer.Argument(help="cuba, coba, brunel, microcircuit: published networks; feedforward: layers.")],
     scale: Annotated[float, typer.Option(help="Number of neurons, times the published one.")] = 1.0,
     threads: Threads = None,
-    time: Annotated[float, typer.Option(help="Model time of one timed segment, in ms.")] = 1000.0,
+    time: Annotated[float | None, typer.Option(help="Model time of one timed segment, in ms; by default 1000, or 100 samples.")] = None,
     repeats: Annotated[int, typer.Option(help="Timed segments; the median is reported.")] = 3,
     precision: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
     json: Annotated[Path | None, typer.Option(help="Also write the figures to this file.")] = None,

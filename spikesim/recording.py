@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from spikesim.description import checked_number, limits
-from spikesim.errors import unknown_name
+from spikesim.errors import DescriptionError, unknown_name
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
 
 Value = TypeVar("Value")
+BIN = limits("ms", above=0.0, varies=False)
 
 
 @dataclass(frozen=True)
@@ -131,14 +132,40 @@ class Recording:
         found = [i.std() / i.mean() for i in self.intervals(population) if len(i) > 1]
         return float(np.mean(found)) if found else float("nan")
 
+    def correlation(self, population: str, *, bin: float = 2.0, neurons: int = 200) -> float:
+        """The mean of `correlations`; nan if there is none."""
+        found = self.correlations(population, bin=bin, neurons=neurons)
+        return float(found.mean()) if len(found) else float("nan")
+
+    def correlations(self, population: str, *, bin: float = 2.0, neurons: int = 200) -> np.ndarray:
+        """Pearson's correlation coefficients of the spike counts of pairs of neurons in bins of ``bin`` ms; float64 (pairs,).
+
+        neurons: so many, spread evenly over those that fired, give all pairs. An unfinished last bin is left out; so is a
+        neuron with the same count in all bins, for which there is no coefficient.
+        """
+        bin = checked_number(bin, "recording.correlations: bin", BIN)
+        if isinstance(neurons, bool) or not isinstance(neurons, int | np.integer) or neurons < 2:
+            raise DescriptionError(f"recording.correlations: neurons must be a whole number from 2 on, got {neurons!r}")
+        spikes = self.spikes[population]
+        fired = np.unique(spikes.ids)
+        chosen = fired[np.linspace(0, len(fired) - 1, min(neurons, len(fired))).astype(np.int64)]
+        bins, which = int(self.duration / bin + 1e-9), self._bins(spikes.times, bin)
+        used = np.isin(spikes.ids, chosen) & (which < bins)
+        flat = np.searchsorted(chosen, spikes.ids[used]) * bins + which[used]
+        counts = np.bincount(flat, minlength=len(chosen) * bins).reshape(len(chosen), bins)
+        varied = counts[(counts != counts[:, :1]).any(axis=1)]
+        return np.corrcoef(varied)[np.triu_indices(len(varied), 1)] if len(varied) > 1 else np.empty(0)
+
     def psth(self, population: str, *, bin: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
         """(left edges in ms, rates in Hz): the population's mean rate in bins of ``bin`` ms."""
-        bin = checked_number(bin, "recording.psth: bin", limits("ms", above=0.0, varies=False))
+        bin = checked_number(bin, "recording.psth: bin", BIN)
         spikes = self.spikes[population]
-        # a spike stamped t was found in the step that ends at t, so it belongs to the bin in which that step lies
-        which = np.floor((spikes.times - self.start - 0.5 * self.dt) / bin).astype(np.int64)
-        number = np.bincount(which, minlength=max(1, int(np.ceil(self.duration / bin - 1e-9))))
+        number = np.bincount(self._bins(spikes.times, bin), minlength=max(1, int(np.ceil(self.duration / bin - 1e-9))))
         return self.start + bin * np.arange(len(number)), 1e3 * number / (len(spikes.recorded) * bin)
+
+    def _bins(self, times: np.ndarray, bin: float) -> np.ndarray:
+        """The bin of each spike: a spike stamped t was found in the step that ends at t, so it belongs where that step lies."""
+        return np.floor((times - self.start - 0.5 * self.dt) / bin).astype(np.int64)
 
     def to_pandas(self) -> pandas.DataFrame:
         """All spikes as a table with the columns population, time (ms) and id, in time order."""

@@ -35,16 +35,18 @@ class Simulation:
 
     network: the description, as it is now (later changes to it have no effect). dt: time step in ms. seed: 0 to
     2**64 - 1; the same seed gives the same spikes. engine: "cpu" or "reference". threads: for the cpu engine, by
-    default as many as pay; the spikes do not depend on it. precision: "float64", or "float32" for speed.
+    default as many as pay; the spikes do not depend on it. precision: of the neurons' state,
+    "float32" or "float64"; by default the first that the engine has, float32 on "cpu".
     """
 
     def __init__(self, network: Network, *, dt: float, seed: int = 0, engine: str = "cpu", threads: int | None = None,
-                 precision: str = "float64", progress: bool = True) -> None:  # fmt: skip
+                 precision: str | None = None, progress: bool = True) -> None:  # fmt: skip
         if not isinstance(network, Network):
             raise KindError(f"Simulation: expected a Network, got {network!r}")
         if not isinstance(engine, str) or engine not in ENGINES:
             raise unknown_name("engine", engine, ENGINES, where="Simulation")
         kind = engine_class(engine)
+        precision = kind.precisions[0] if precision is None else precision
         if precision not in kind.precisions:
             raise UnsupportedError(f"Simulation: engine {engine!r} computes in {' or '.join(kind.precisions)}, not in {precision!r}")
         self.network = network.copy()
@@ -176,14 +178,18 @@ class Simulation:
 
     @classmethod
     def load(cls, path: str | Path, *, engine: str | None = None, threads: int | None = None) -> Simulation:
-        """Read a simulation and go on where it was; it may go on with another engine or number of threads."""
+        """Read a simulation and go on where it was; it may go on with another engine or number of threads.
+
+        An engine that does not have the precision it was saved in goes on in its own.
+        """
         from spikesim.storage import load
 
         data = load(path, "simulation")
         try:
             network = Network.from_data(data["network"], str(path))
+            precision = data["precision"] if engine is None or data["precision"] in engine_class(engine).precisions else None
             made = cls(network, dt=data["dt"], seed=data["seed"], engine=data["engine"] if engine is None else engine,
-                       threads=data["threads"] if threads is None and engine is None else threads, precision=data["precision"])  # fmt: skip
+                       threads=data["threads"] if threads is None and engine is None else threads, precision=precision)  # fmt: skip
             made.engine.restore(_checked_state(State(**data["state"]), made.program))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, SpikesimError) and not isinstance(error, DescriptionError):

@@ -510,7 +510,7 @@ RUNS = [
     Row("float32 on the reference engine", lambda: simulate(engine="reference", precision="float32"), UnsupportedError, "'reference'",
         "float32"),
     Row("unknown precision", lambda: simulate(precision="float16", engine="cpu"), UnsupportedError, "'cpu'",
-        "float64 or float32, not in 'float16'"),
+        "float32 or float64, not in 'float16'"),
     Row("refractory time off the grid", lambda: simulate(populate(LIF(t_ref=2.05))), DescriptionError, "'exc': t_ref", "2.05 ms"),
     Row("one refractory time off the grid", lambda: simulate(populate(LIF(t_ref=[1, 2, 2.5, 3])), dt=1.0), DescriptionError, "'exc'",
         "2.5 ms"),
@@ -551,6 +551,9 @@ RESULTS = [
     Row("intervals not recorded", lambda: recording().cv_isi("inh"), NameUnknownError, "'inh'", "known: exc"),
     Row("histogram of bins of 0", lambda: recording().psth("exc", bin=0.0), DescriptionError, "psth", "more than 0 ms, got 0"),
     Row("histogram of bins of NaN", lambda: recording().psth("exc", bin=nan), DescriptionError, "psth", "got nan"),
+    Row("correlation not recorded", lambda: recording().correlation("inh"), NameUnknownError, "'inh'", "known: exc"),
+    Row("correlation in bins of 0", lambda: recording().correlation("exc", bin=0.0), DescriptionError, "correlations: bin", "got 0"),
+    Row("correlation of one neuron", lambda: recording().correlation("exc", neurons=1), DescriptionError, "neurons", "from 2 on, got 1"),
     Row("histogram of bins by text", lambda: recording().psth("exc", bin="1"), KindError, "psth", "'1'"),
 ]  # fmt: skip
 

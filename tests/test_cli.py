@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import spikesim as sim
+from spikesim.bench import BENCHMARKS
 from spikesim.version import VERSION
 
 COMMANDS = ("demo", "run", "bench", "info")
@@ -41,7 +42,7 @@ def folder(tmp_path_factory):
     """A folder with a network, a simulation after 20 ms, a recording, and files that are none of these."""
     made = tmp_path_factory.mktemp("cli")
     network().save(made / "net.h5")
-    simulation = sim.Simulation(network(), dt=0.1, seed=3)
+    simulation = sim.Simulation(network(), dt=0.1, seed=3, precision="float64")
     simulation.run(20.0).save(made / "recording.h5")
     simulation.save(made / "simulation.h5")
     (made / "junk.h5").write_text("no HDF5 at all")
@@ -118,7 +119,7 @@ def test_run_on_and_on(folder):
     """A saved simulation goes on where it was, twice, with any engine, as if it had never stopped."""
     assert_good(spikesim("run", "simulation.h5", "--time", 15, "--out", "a.h5", "--state", "b.h5", cwd=folder))
     assert_good(spikesim("run", "b.h5", "--time", 10, "--engine", "reference", "--out", "c.h5", cwd=folder))
-    straight = sim.Simulation(network(), dt=0.1, seed=3)
+    straight = sim.Simulation(network(), dt=0.1, seed=3, precision="float64")
     straight.run(20.0)
     for name, duration in (("a.h5", 15.0), ("c.h5", 10.0)):
         assert_same(sim.Recording.load(folder / name), straight.run(duration))
@@ -155,10 +156,11 @@ BAD = {  # name: (arguments, exit code, what is said)
     "unknown command": (("benhc",), 2, "benhc"),
     "unknown option": (("run", "net.h5", "--tme", "1"), 2, "--tme"),
     "no file given": (("run",), 2, "file"),
-    "unknown benchmark": (("bench", "cubaa"), 1, "unknown benchmark 'cubaa'; did you mean 'cuba'? known: coba, cuba"),
+    "unknown benchmark": (("bench", "cubaa"), 1, "unknown benchmark 'cubaa'; did you mean 'cuba'? known: brunel, coba, cuba"),
     "benchmark of no neurons": (("bench", "cuba", "--scale", "0"), 1, "scale: expected more than 0"),
     "benchmark of nan neurons": (("bench", "cuba", "--scale", "nan"), 1, "scale"),
     "benchmark without end": (("bench", "cuba", "--scale", "inf"), 1, "scale"),
+    "benchmark of fixed size": (("bench", "feedforward", "--scale", "2"), 1, "scale 2 is too large for this network, expected at most 1"),
     "benchmark of no time": ((*BENCH[:4], "--time", "0"), 1, "time|duration"),
     "figures onto a folder": ((*BENCH, "--json", "folder"), 1, "folder"),
     "pictures onto a file": (("demo", "--out", "junk.h5"), 1, "junk.h5"),
@@ -222,6 +224,29 @@ def test_bench_writes_its_figures(tmp_path):
         assert figures["versions"]["spikesim"] == VERSION
     for key in ("spike_hash", "spikes", "synapses", "rate_hz"):
         assert found[0][key] == found[1][key]
+
+
+@pytest.mark.parametrize(("name", "scale", "neurons", "synapses", "time"), [
+    ("brunel", 0.04, 500, 500 * 50, 100), ("feedforward", 1, 2842, 784 * 1024 + 1024 * 1034, 50)
+])  # fmt: skip
+def test_bench_of_the_other_networks(name, scale, neurons, synapses, time, tmp_path):
+    """They run at their own time step; events are counted in tables and in dense layers."""
+    done = spikesim("bench", name, "--scale", scale, "--time", time, "--repeats", 1, "--json", tmp_path / "x.json", cwd=tmp_path)
+    assert_good(done)
+    figures = json.loads((tmp_path / "x.json").read_text())
+    assert (figures["neurons"], figures["synapses"]) == (neurons, synapses)
+    events = figures["synaptic_events_per_s"] * figures["wall_per_model_time"] * time * 1e-3
+    per_spike = {"brunel": (50.0, 50.0), "feedforward": (1024 * 0.5, 1024.0)}[name]  # synapses a spike passes on average
+    assert per_spike[0] * 0.999 <= events / figures["spikes"] <= per_spike[1] * 1.001
+
+
+@pytest.mark.parametrize(("scale", "synapses"), [(0.1, 80), (1, 80), (10, 800), (25, 1000)])
+def test_balanced_networks_grow_to_a_thousand_synapses(scale, synapses):
+    """2 % connectivity at 4,000 neurons and above, 1,000 synapses a neuron at 100,000, and never fewer than 80."""
+    for name in ("cuba", "coba"):
+        net = BENCHMARKS[name].build(scale)
+        found = [projection.rule.p * 4000 * scale for projection in net.projections.values()]
+        assert found == pytest.approx([synapses] * 4)
 
 
 def assert_picture(path, least):

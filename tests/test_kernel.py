@@ -62,7 +62,7 @@ def run(engine):
     net.stimulate(cells, sim.NoiseCurrent(mean=6.0, sd=4.0, interval=1.0))
     net.record(cells)
     net.record(cells, "u")
-    recording = sim.Simulation(net, dt=0.5, engine=engine, seed=1).run(100.0)
+    recording = sim.Simulation(net, dt=0.5, engine=engine, precision="float64", seed=1).run(100.0)
     spikes = recording.spikes["cells"]
     return len(spikes), hash((spikes.times.tobytes(), spikes.ids.tobytes(), recording.trace("cells", "u").values.tobytes()))
 

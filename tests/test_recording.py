@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spikesim.connectivity import OneToOne
 from spikesim.distributions import Uniform
@@ -27,7 +29,7 @@ def trains(*probes, dt=0.1) -> Network:
 
 
 def run(net, duration, *, engine="cpu", dt=0.1) -> Recording:
-    return Simulation(net, dt=dt, engine=engine).run(duration)
+    return Simulation(net, dt=dt, engine=engine, precision="float64").run(duration)
 
 
 # ---- what is recorded ----------------------------------------------------------------------------------------------
@@ -107,7 +109,7 @@ def test_traces_are_sampled_at_multiples(every, engine):
     net = Network()
     cells = net.population("cells", 6, IF(i_e=np.arange(6) / 16, v_threshold=np.inf))
     net.record(cells[1:6:2], "v", every=every)
-    made = Simulation(net, dt=1.0, engine=engine)
+    made = Simulation(net, dt=1.0, engine=engine, precision="float64")
     traces = [made.run(duration).trace("cells", "v") for duration in (10.0, 1.0, 13.0)]
     interval = every or 1.0
     times = np.concatenate([trace.times for trace in traces])
@@ -197,6 +199,80 @@ def test_cv_isi_by_hand():
     assert Recording(0.0, 9.0, 0.5, spikes=recorded("spikes", {"a": pairs})).cv_isi("a") == pytest.approx(0.5 / 1.5)
 
 
+def of_trains(trains, *, stop, dt=0.5) -> Recording:
+    """A recording of one population "a" with the given spike times, a list for each neuron."""
+    times = np.concatenate([np.asarray(train, float) for train in trains])
+    ids = np.repeat(np.arange(len(trains)), [len(train) for train in trains])
+    order = np.lexsort((ids, times))
+    return Recording(0.0, stop, dt, spikes=recorded("spikes", {"a": Spikes(times[order], ids[order], np.arange(len(trains)))}))
+
+
+def poisson_trains(neurons, rate, duration, *, seed=3, dt=0.5):
+    """Independent spikes with probability rate x dt in each step, stamped with the end of the step."""
+    fired = np.random.default_rng(seed).random((neurons, int(duration / dt))) < 1e-3 * rate * dt
+    return [dt * (1 + np.flatnonzero(row)) for row in fired]
+
+
+@given(st.floats(0.5, 50.0), st.integers(3, 30), st.integers(1, 5))
+def test_regular_trains_do_not_vary(interval, spikes, neurons):
+    """Equal intervals have a coefficient of variation of 0, whatever the interval."""
+    trains = [interval * np.arange(1, spikes + 1) + start for start in range(neurons)]
+    assert of_trains(trains, stop=3000.0).cv_isi("a") == pytest.approx(0.0, abs=1e-9)
+
+
+def test_poisson_trains_vary_by_one():
+    """Geometric intervals of mean m steps have a coefficient of variation of sqrt(1 - 1 / m), here 0.995."""
+    trains = poisson_trains(50, 20.0, 50_000.0)
+    assert of_trains(trains, stop=50_000.0).cv_isi("a") == pytest.approx(np.sqrt(1.0 - 0.01), abs=0.02)
+
+
+def test_correlation_by_hand():
+    """Counts 2 0 1 | 1 0 2 | 0 1 0 in three bins; a spike at the end of a bin belongs to it, one in the unfinished bin to none."""
+    recording = of_trains([[0.5, 2.0, 5.0], [1.0, 4.5, 6.0], [2.5, 6.5], [1.5, 3.5, 5.5], []], stop=7.0)
+    expected = np.corrcoef([[2, 0, 1], [1, 0, 2], [0, 1, 0]])[np.triu_indices(3, 1)]
+    np.testing.assert_allclose(recording.correlations("a"), expected)  # the fourth fires once in each bin
+    assert recording.correlation("a") == pytest.approx(expected.mean())
+    np.testing.assert_allclose(recording.correlations("a", neurons=2), [])  # the first, and the fourth
+
+
+@given(st.integers(2, 20), st.sampled_from([0.5, 2.0, 5.0, 7.3]), st.integers(0, 2**31))
+def test_identical_trains_are_fully_correlated(neurons, bin, seed):
+    """All coefficients are 1, for any bin; and their number is that of the pairs."""
+    found = of_trains(poisson_trains(1, 50.0, 1000.0, seed=seed) * neurons, stop=1000.0).correlations("a", bin=bin)
+    np.testing.assert_allclose(found, np.ones(neurons * (neurons - 1) // 2))
+
+
+def test_alternating_trains_are_anticorrelated():
+    """Two neurons that take turns, bin by bin."""
+    recording = of_trains([np.arange(1.0, 100.0, 4.0), np.arange(3.0, 100.0, 4.0)], stop=100.0)
+    assert recording.correlation("a", bin=2.0) == pytest.approx(-1.0)
+    assert np.isnan(recording.correlation("a", bin=4.0))  # the counts are always 1
+
+
+@pytest.mark.parametrize(("shared", "bin"), [(0.0, 2.0), (0.3, 2.0), (0.3, 10.0)])
+def test_correlation_is_the_share_of_common_spikes(shared, bin):
+    """Poisson trains that share a part of their spikes are correlated by that part, whatever the bin."""
+    duration, rate = 40_000.0, 20.0
+    common = poisson_trains(1, shared * rate, duration, seed=1)[0]
+    trains = [np.union1d(common, own) for own in poisson_trains(30, (1.0 - shared) * rate, duration)]
+    found = of_trains(trains, stop=duration).correlations("a", bin=bin, neurons=20)
+    assert len(found) == 190
+    assert found.mean() == pytest.approx(shared, abs=0.02)
+    assert found.std() < 3.0 / np.sqrt(duration / bin)
+
+
+def test_correlation_of_too_little():
+    """Without two neurons that vary there is no coefficient; bins and numbers of neurons that make no sense are refused."""
+    assert len(BY_HAND.correlations("quiet")) == 0
+    assert np.isnan(BY_HAND.correlation("quiet"))
+    assert np.isnan(BY_HAND.correlation("a", bin=6.0))  # one whole bin
+    assert np.isnan(BY_HAND.correlation("a", bin=60.0))
+    for options, said in (({"bin": 0.0}, "bin"), ({"bin": np.nan}, "bin"), ({"neurons": 1}, "neurons"), ({"neurons": 2.5}, "neurons"),
+                          ({"neurons": True}, "neurons")):  # fmt: skip
+        with pytest.raises(DescriptionError, match=said):
+            BY_HAND.correlation("a", **options)
+
+
 def test_psth_by_hand():
     """A spike stamped at the end of its step counts in the bin in which the step lies; rates are in Hz."""
     edges, rates = BY_HAND.psth("a", bin=2.0)
@@ -243,7 +319,7 @@ def test_to_pandas():
 @pytest.mark.parametrize("ask", [
     lambda r: r.spikes["spam"], lambda r: r.trace("a", "w"), lambda r: r.traces["a", "w"], lambda r: r.trace("b", "v"),
     lambda r: r.rates["a"], lambda r: r.counts["b"], lambda r: r.rate("spam"), lambda r: r.intervals("b"),
-    lambda r: r.cv_isi("c"), lambda r: r.psth("b"),
+    lambda r: r.cv_isi("c"), lambda r: r.psth("b"), lambda r: r.correlation("b"),
 ])  # fmt: skip
 def test_what_is_missing_is_named(ask):
     """Asking for what was not recorded says so, with what there is; it is a KeyError as well."""

@@ -200,7 +200,7 @@ for name, options in (("as saved", {}), ("cpu 1", {"engine": "cpu", "threads": 1
 @every_variant
 def test_saved_and_resumed_in_a_new_process(engine, threads, tmp_path):
     """Saved with spikes in flight, loaded elsewhere, on any engine and number of threads, it goes on as if never stopped."""
-    straight, stopped = (Simulation(network(), dt=DT, seed=5, engine=engine, threads=threads) for _ in range(2))
+    straight, stopped = (Simulation(network(), dt=DT, seed=5, engine=engine, threads=threads, precision="float64") for _ in range(2))
     straight.run(9.0)
     stopped.run(9.0)
     stopped.save(tmp_path / "state.h5")
@@ -269,7 +269,7 @@ def integrators(*stimuli, steps=12, **options) -> np.ndarray:
     for where, stimulus in stimuli:
         net.stimulate(cells[where], stimulus)
     net.record(cells, "v")
-    values = Simulation(net, dt=1.0, **options).run(float(steps)).trace("cells", "v").values
+    values = Simulation(net, dt=1.0, precision="float64", **options).run(float(steps)).trace("cells", "v").values
     return np.diff(values, axis=0, prepend=0.0)
 
 

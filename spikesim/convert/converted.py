@@ -74,7 +74,7 @@ class ConvertedNetwork:
             raise DescriptionError(f"run: expected images of shape (n, {', '.join(map(str, shape))}), got {images.shape}")
         started = time.perf_counter()
         first = run_stages([replace(self.stages[0], spiking=False)], images).reshape(len(images), -1)
-        simulation = Simulation(self.network, dt=1.0, engine=engine, threads=1, progress=progress)
+        simulation = Simulation(self.network, dt=1.0, engine=engine, threads=1, precision="float64", progress=progress)
         recordings = simulation.trials(float(steps), currents={population_name(self.stages[0]): first}, progress=progress)
         read_out = population_name(self.stages[-1])
         potentials = np.stack([recording.trace(read_out, "v").values for recording in recordings], axis=1)

@@ -7,11 +7,13 @@ import numpy as np
 
 from spikesim.connectivity.tables import BLOCK, Table
 from spikesim.engine.delivery import AHEAD, DUE
+from spikesim.engine.native import BARRIER, SPINS
 from spikesim.engine.plan import CELLS, CONV, DENSE, DRIVE, HELD, NOISE, PHASES, PLAN, SAMPLER, TABLE
 from spikesim.engine.state import Segment, State, initial_state, sample_steps
 from spikesim.engine.stimuli import SCRATCH
 from spikesim.engine.sweep import arguments, coefficient, load_sweep
 from spikesim.engine.worker import work
+from spikesim.machine import cores
 from spikesim.program import MEMBRANE, Cells, ConvBlock, DenseBlock, Drive, Held, Noise, Program, Sampler
 
 CAPACITY = 1 << 22  # spikes, and samples, that one part can record in one call (at least one step's)
@@ -20,13 +22,13 @@ CAPACITY = 1 << 22  # spikes, and samples, that one part can record in one call 
 class Cpu:
     """Executes a program with one thread for each of its parts.
 
-    precision: dtype of the neurons' state, "float64" or "float32".
+    precision: dtype of the neurons' state, "float32" or "float64".
     """
 
-    precisions = ("float64", "float32")
+    precisions = ("float32", "float64")
     most_parts = 1024
 
-    def __init__(self, program: Program, *, precision: str = "float64") -> None:
+    def __init__(self, program: Program, *, precision: str = "float32") -> None:
         self.program = program
         self.precision = precision
         self.kept: list[np.ndarray] = []  # arrays that the plan knows only by address
@@ -49,7 +51,7 @@ class Cpu:
         self.samples = [np.empty((self.largest_chunk // s.interval + 1, len(s.ids))) for s in program.samplers]
         self.inputs = np.zeros(program.layout.total + BLOCK, program.accumulator)
         self.fired = np.zeros(program.neurons, np.uint8)
-        self.barrier = np.zeros(1, np.int64)
+        self.barrier = np.zeros(BARRIER, np.int64)
         self.scratch = np.zeros((self.parts, SCRATCH), np.uint8)
         self.ticks = np.zeros((self.parts, len(PHASES)), np.int64)
         self.due = np.zeros((self.parts, DUE + AHEAD, 2), np.int64)
@@ -167,8 +169,9 @@ class Cpu:
             "population_counts": self.population_counts, "neuron_counts": self.neuron_counts,
         }  # fmt: skip
         return {f"{name}_at": array.ctypes.data for name, array in arrays.items()} | {
-            "seed": program.seed, "stages": program.stages, "threads": self.parts, "ring": len(self.history), "neurons": program.neurons,
-            "populations": len(program.cells), "ports": layout.slots.shape[2], "input_size": self.inputs.itemsize,
+            "seed": program.seed, "stages": program.stages, "threads": self.parts, "spins": SPINS if self.parts <= cores() else 0,
+            "ring": len(self.history), "neurons": program.neurons, "populations": len(program.cells),
+            "ports": layout.slots.shape[2], "input_size": self.inputs.itemsize,
             "capacity": self.record_steps.shape[1], "chunk": self.largest_chunk,
         }  # fmt: skip
 

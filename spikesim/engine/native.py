@@ -1,12 +1,18 @@
 """The few things numba does not offer by itself: raw pointers, prefetches, time stamps,
 calls by address, a barrier between threads."""
 
+import platform
+import sys
+
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-SPINS = 2000  # looks at the barrier before a thread gives its time slice away
+SPINS = 50_000  # looks at the barrier before a thread goes to sleep: longer than threads usually wait for each other
+FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 0) if sys.platform == "linux" else 0  # the system call's number
+WAIT, WAKE, ALL = 128, 129, 2**31 - 1  # private futexes
+BARRIER = 3  # int64: arrivals so far, turns that are over, sleepers
 
 
 @intrinsic
@@ -88,16 +94,38 @@ def _load_atomic(typingctx, address):
     return types.int64(types.int64), codegen
 
 
+_system_call = types.ExternalFunction("syscall", types.int64(*[types.int64] * 7))
 _give_way = types.ExternalFunction("sched_yield", types.int32())
 
 
 @njit
-def wait_for_all(address, threads, turn):
-    """Return when ``threads`` threads have called this ``turn + 1`` times; at ``address`` an int64 counts the calls."""
-    _add_atomic(address, 1)
+def _sleep(address, turn):
+    """Sleep while the int32 at ``address`` is ``turn``, or a little."""
+    if FUTEX:
+        _system_call(FUTEX, address, WAIT, turn, 0, 0, 0)
+    else:
+        _give_way()
+
+
+@njit
+def wait_for_all(address, threads, turn, spins):
+    """Return when ``threads`` threads have called this ``turn + 1`` times.
+
+    address: of BARRIER int64, zeros at first. A thread looks ``spins`` times, then sleeps, so that one that is kept from
+    running gets a core: a thread that only gives its time slice away is at once given the next one.
+    """
+    turns_at, sleepers_at = address + 8, address + 16
     goal = threads * (turn + 1)
-    spins = 0
+    if _add_atomic(address, 1) + 1 == goal:
+        _add_atomic(turns_at, 1)
+        if _load_atomic(sleepers_at) and FUTEX:
+            _system_call(FUTEX, turns_at, WAKE, ALL, 0, 0, 0)
+        return
+    while _load_atomic(address) < goal and spins > 0:
+        spins -= 1
+    if _load_atomic(address) >= goal:
+        return
+    _add_atomic(sleepers_at, 1)
     while _load_atomic(address) < goal:
-        spins += 1
-        if spins > SPINS:
-            _give_way()
+        _sleep(turns_at, turn)
+    _add_atomic(sleepers_at, -1)

@@ -21,10 +21,10 @@ NOISE = _record("cells start step count interval stream mean sd", mean="f8", sd=
 DRIVE = _record("cells start step count row_at limits_at rows limits guide_at stream rest weight", weight="f8")
 SAMPLER = _record("cells row_at ids_at count interval out_at")
 PLAN = _record(
-    "seed stages threads ring neurons populations ports bounds_at slots_at inputs_at input_size fired_at barrier_at scratch_at due_at "
-    "ticks_at timed history_at history_counts_at capacity chunk record_steps_at record_neurons_at recorded_at population_counts_at "
-    "neuron_counts_at cells_at cells tables_at tables dense_at dense conv_at conv held_at held noise_at noise drives_at drives "
-    "samplers_at samplers",
+    "seed stages threads ring neurons populations ports bounds_at slots_at inputs_at input_size fired_at barrier_at spins scratch_at "
+    "due_at ticks_at timed history_at history_counts_at capacity chunk record_steps_at record_neurons_at recorded_at "
+    "population_counts_at neuron_counts_at cells_at cells tables_at tables dense_at dense conv_at conv held_at held noise_at noise "
+    "drives_at drives samplers_at samplers",
     seed="u8",
 )
 

@@ -232,7 +232,7 @@ def work(plans, one, zero, part, first_step, steps):
             _fire(plan, part, step, stage, step - first_step)
             clock = _lap(plan, part, UPDATE, clock)
             if plan.threads > 1:
-                wait_for_all(plan.barrier_at, plan.threads, turn)
+                wait_for_all(plan.barrier_at, plan.threads, turn, plan.spins)
                 turn += 1
                 clock = _lap(plan, part, MEETING, clock)
         _sample(plan, zero, part, step, first_step)

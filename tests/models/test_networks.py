@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 import spikesim as sim
+from spikesim.models.networks.brunel import brunel, jump
+from spikesim.models.networks.feedforward import NAMES, feedforward, weights
+from spikesim.models.networks.feedforward import SIZES as LAYERS
 from spikesim.models.networks.microcircuit import (
     EXTERNAL,
     EXTERNAL_RATE,
@@ -74,3 +77,43 @@ def test_vogels_abbott_keeps_its_input_when_it_grows(build):
         grown = large.projections[name]
         assert grown.weight * 1000.0 == pytest.approx(projection.weight * 80.0)
         assert grown.rule.p * 100_000 == pytest.approx(1000.0)
+
+
+def test_brunel_is_as_published():
+    """12,500 neurons with 1,000 and 250 synapses of 0.1 and -0.5 mV each, driven at twice the threshold, 20 kHz."""
+    net = brunel()
+    assert [len(p) for p in net.populations.values()] == [10_000, 2500]
+    assert sum(expected_synapses(net).values()) == 12_500 * 1250
+    assert {(p.source.population, p.weight, p.delay) for p in net.projections.values()} == {("exc", 0.1, 1.5), ("inh", -0.5, 1.5)}
+    assert all((s.stimulus.rate, s.stimulus.weight) == pytest.approx((20_000.0, 0.1)) for s in net.stimulations)
+
+
+@pytest.mark.parametrize("neurons", [500, 5000, 50_000])
+def test_brunel_keeps_the_variance_of_its_input(neurons):
+    """J**2 C_E does not depend on the size, and the drive alone moves the mean potential to eta times the threshold."""
+    net = brunel(neurons=neurons, eta=1.5)
+    assert jump(neurons) ** 2 * 0.08 * neurons == pytest.approx(10.0)
+    for stimulation in net.stimulations:
+        assert stimulation.stimulus.rate * stimulation.stimulus.weight * 20e-3 == pytest.approx(1.5 * 20.0)
+
+
+def test_brunel_fires_as_published():
+    """Figure 8C of the paper: 37.7 Hz in simulation at g = 5, eta = 2; both populations alike and irregular."""
+    simulation = sim.Simulation(brunel(), dt=0.1, seed=1)
+    simulation.run(100.0)
+    recording = simulation.run(1000.0)
+    assert [recording.rate(name) for name in ("exc", "inh")] == pytest.approx([37.7, 37.7], rel=0.03)
+    assert 0.3 < recording.cv_isi("exc") < 0.6
+
+
+def test_feedforward_layers_fire_more_and_more_rarely():
+    """The shares of steps in which a neuron fires are those that the module states; weights onto a neuron cancel."""
+    assert [matrix.shape for matrix in weights(0)] == [(784, 1024), (1024, 1024), (1024, 10)]
+    assert all(np.abs(matrix.sum(axis=0)).max() < 1e-10 for matrix in weights(1))
+    assert not np.array_equal(weights(0)[0], weights(1)[0])
+    simulation = sim.Simulation(feedforward(), dt=1.0, seed=1)
+    simulation.run(100.0)
+    recording = simulation.run(2000.0)
+    found = [recording.rate(name) / 1e3 for name in NAMES]
+    assert found == pytest.approx([0.1, 0.071, 0.035, 0.013], rel=0.15)
+    assert [len(recording.spikes[name].recorded) for name in NAMES] == list(LAYERS)
