@@ -218,8 +218,7 @@ def make_layout(sizes: list[int], ports: list[int], parts: int) -> Layout:
 
     A port's slots of one part do not straddle two blocks unless they fill more than one.
     """
-    shares = np.arange(parts + 1)[:, None]
-    bounds = np.asarray(sizes, np.int64)[None, :] * shares // parts
+    bounds = np.asarray(sizes, np.int64)[None, :] * np.arange(parts + 1)[:, None] // parts
     slots = np.full((parts, len(sizes), max(ports, default=0)), -1, np.int64)
     total = 0
     for part in range(parts):

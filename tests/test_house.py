@@ -27,7 +27,7 @@ LAYERS = (
     {"connectivity.pairs", "connectivity.tables"},
     {"program"},
     {"compiler", "compiler.grid", "compiler.quanta", "compiler.cells", "compiler.stimuli", "compiler.wiring", "compiler.compile"},
-    {"engine", "engine.state", "engine.native", "engine.plan", "engine.parts", "engine.stimuli",
+    {"engine", "engine.state", "engine.memory", "engine.native", "engine.plan", "engine.parts", "engine.stimuli",
      "engine.delivery", "engine.worker", "engine.sweep", "engine.cpu",
      "engine.reference"},
     {"recording", "recorder", "recording_file", "plot"},

@@ -105,7 +105,7 @@ def test_a_neuron_follows_the_matrix_exponential(model, leak, engine):
     for variable in start:
         net.record(cells, variable)
     for dt in (0.1, 5.0):
-        recording = Simulation(net, dt=dt, engine=engine).run(10 * dt)
+        recording = Simulation(net, dt=dt, engine=engine, precision="float64").run(10 * dt)
         rest = getattr(model, "v_rest", 0.0)
         state = np.array([start["slow_slope"], start["slow"], start["fast"], 70.0, start["v"] - rest])
         for step in range(10):

@@ -142,10 +142,11 @@ def build(source: int, base: int, neurons: int, pieces: list[Piece], delays: np.
     delays: every number of steps that may occur; dtype: NARROW or WIDE; single: the one weight (in quanta) that all
     synapses share, or None; tick is called with the number of synapses done now and then, twice for each synapse.
     """
+    most = int(delays[-1]) + 1
     counts = np.zeros((neurons, len(delays)), np.uint32)
     for piece in pieces:
         for chunk in piece.pairs.chunks(piece.first, piece.last):
-            _count(chunk, piece.source_start, piece.source_step, piece.delays, np.uint64(seed), _columns(delays), len(delays),
+            _count(chunk, piece.source_start, piece.source_step, piece.delays, np.uint64(seed), columns_of(delays, most), len(delays),
                    counts.reshape(-1))  # fmt: skip
             tick(len(chunk.sources))
     occurring = counts.any(axis=0)
@@ -156,14 +157,14 @@ def build(source: int, base: int, neurons: int, pieces: list[Piece], delays: np.
     for piece in pieces:
         for chunk in piece.pairs.chunks(piece.first, piece.last):
             _fill(chunk, piece.source_start, piece.source_step, piece.slot_start, piece.slot_step, piece.delays, np.uint64(seed),
-                  _columns(delays), len(delays), ends, table.targets, piece.weights, piece.scale, weights)  # fmt: skip
+                  columns_of(delays, most), len(delays), ends, table.targets, piece.weights, piece.scale, weights)  # fmt: skip
             tick(len(chunk.sources))
     return table
 
 
-def _columns(delays: np.ndarray) -> np.ndarray:
-    """For each number of steps its place among ``delays``."""
-    column = np.full(int(delays.max(initial=0)) + 1, -1, np.int64)
+def columns_of(delays: np.ndarray, count: int) -> np.ndarray:
+    """For each number of steps in [0, count) its place among ``delays``, or -1."""
+    column = np.full(count, -1, np.int64)
     column[delays] = np.arange(len(delays))
     return column
 

@@ -11,7 +11,7 @@ from spikesim.connectivity.tables import NARROW, WIDE
 from spikesim.engine.native import pointer, prefetch
 
 DUE = 1024  # segments whose rows are collected before they are delivered
-AHEAD = 8  # segments between the request for the synapses of one and their use
+AHEAD = 16  # segments between the request for the synapses of one and their use
 LINES = 4  # cache lines that are asked for
 BYTES = NARROW.itemsize, WIDE.itemsize
 
@@ -48,14 +48,44 @@ def _add_segment(address, count, size, single, inputs):
 
 
 @njit
-def deliver_dense(spikes, start, step, weights, first, last, inputs, stride):
-    """Full matrix: add columns [first, last) of the rows of the spiking sources to every stride-th slot."""
+def deliver_dense(spikes, block, first, last, inputs):
+    """Full matrix: add columns [first, last) of the rows of the spiking sources to the slots of the block's targets."""
     for spike in spikes:
-        row = (spike - start) // step
-        if row < 0 or row >= weights.shape[0] or start + row * step != spike:
+        row = _row_of(spike, block)
+        if row < 0:
             continue
-        for k in range(last - first):
-            inputs[k * stride] += weights[row, first + k]
+        at = block.weights_at + (row * block.targets + first) * (block.bits // 8)
+        if block.bits == 16:
+            _add(carray(pointer(at, np.int16), max(last - first, 0)), inputs, block.target_step)
+        else:
+            _add(carray(pointer(at, np.int32), max(last - first, 0)), inputs, block.target_step)
+
+
+@njit
+def _row_of(spike, block):
+    """The row of the matrix that belongs to a neuron, or -1."""
+    row = (spike - block.source_start) // block.source_step
+    return row if 0 <= row < block.sources and block.source_start + row * block.source_step == spike else -1
+
+
+@njit
+def _add(weights, inputs, stride):
+    if stride == 1:
+        _add_row(weights, inputs)
+    else:
+        _add_spread(weights, inputs, stride)
+
+
+@njit
+def _add_row(weights, inputs):
+    for k in range(len(weights)):
+        inputs[k] += weights[k]
+
+
+@njit
+def _add_spread(weights, inputs, stride):
+    for k in range(len(weights)):
+        inputs[k * stride] += weights[k]
 
 
 @njit(inline="always")

@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 SPINS = 50_000  # looks at the barrier before a thread goes to sleep: longer than threads usually wait for each other
 FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 0) if sys.platform == "linux" else 0  # the system call's number
 WAIT, WAKE, ALL = 128, 129, 2**31 - 1  # private futexes
-BARRIER = 3  # int64: arrivals so far, turns that are over, sleepers
+BARRIER = 3  # cache lines: arrivals so far, turns that are over, sleepers
 
 
 @intrinsic
@@ -111,10 +111,10 @@ def _sleep(address, turn):
 def wait_for_all(address, threads, turn, spins):
     """Return when ``threads`` threads have called this ``turn + 1`` times.
 
-    address: of BARRIER int64, zeros at first. A thread looks ``spins`` times, then sleeps, so that one that is kept from
+    address: of BARRIER cache lines, zeros at first. A thread looks ``spins`` times, then sleeps, so that one that is kept from
     running gets a core: a thread that only gives its time slice away is at once given the next one.
     """
-    turns_at, sleepers_at = address + 8, address + 16
+    turns_at, sleepers_at = address + 64, address + 128
     goal = threads * (turn + 1)
     if _add_atomic(address, 1) + 1 == goal:
         _add_atomic(turns_at, 1)

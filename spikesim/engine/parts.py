@@ -14,6 +14,12 @@ def span(plan, part, cells):
 
 
 @njit
+def share(plan, rows_at, part):
+    """The address of a part's share of a row of numbers, as if it began with neuron 0 (see `spikesim.engine.memory`)."""
+    return carray(pointer(rows_at, np.int64), plan.threads)[part]
+
+
+@njit
 def slot_of(plan, part, cells, port):
     """The first input slot of a port of a part."""
     slots = carray(pointer(plan.slots_at, np.int64), (plan.threads, plan.populations, plan.ports))

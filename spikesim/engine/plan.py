@@ -1,7 +1,8 @@
 """The plan: the program as the worker's machine code sees it, records of numbers and addresses.
 
 Numba counts the references to every array it passes on, with atomic operations that all threads fight over; records
-cost nothing. Every field is an int64 unless said otherwise; one that ends in ``_at`` is the address of an array.
+cost nothing. Every field is an int64 unless said otherwise; one that ends in ``_at`` is the address of an array. Rows of
+numbers over neurons (state, fired, injected, drives) lie apart for each part: the address is that of their addresses.
 """
 
 import numpy as np
@@ -12,8 +13,8 @@ def _record(fields: str, **others: str) -> np.dtype:
 
 
 CELLS = _record("kind stage start recorded counted sweep rows_at constants_at limits_at stream "
-                "train_steps_at train_ids_at train_length injected_at")  # fmt: skip
-TABLE = _record("part source base width delays_at segments_at rows synapses_at size single")
+                "train_steps_at train_ids_at train_length injected_at fired_at")  # fmt: skip
+TABLE = _record("part source base width columns_at segments_at rows synapses_at size single")
 DENSE = _record("source source_start source_step target target_start target_step port delay weights_at bits sources targets")
 CONV = _record("source source_start source_step target target_start target_step port delay weights_at bits shapes_at")
 HELD = _record("cells start step count changes_at changes values_at width")
@@ -21,8 +22,8 @@ NOISE = _record("cells start step count interval stream mean sd", mean="f8", sd=
 DRIVE = _record("cells start step count row_at limits_at rows limits guide_at stream rest weight", weight="f8")
 SAMPLER = _record("cells row_at ids_at count interval out_at")
 PLAN = _record(
-    "seed stages threads ring neurons populations ports bounds_at slots_at inputs_at input_size fired_at barrier_at spins scratch_at "
-    "due_at ticks_at timed history_at history_counts_at capacity chunk record_steps_at record_neurons_at recorded_at "
+    "seed stages threads ring neurons populations ports bounds_at slots_at inputs_at input_size barrier_at spins scratch_at "
+    "due_at ticks_at timed history_at history_counts_at slots chunk records_at recorded_at "
     "population_counts_at neuron_counts_at cells_at cells tables_at tables dense_at dense conv_at conv held_at held noise_at noise "
     "drives_at drives samplers_at samplers",
     seed="u8",
@@ -31,4 +32,5 @@ PLAN = _record(
 STIMULI, DELIVERY, UPDATE, MEETING = range(4)  # the phases of a step, as far as they are timed
 PHASES = "stimuli", "deliver", "update", "wait"
 
+LINE = 8  # int64 in a cache line; what threads count lies so far apart
 SHAPES = 6  # rows of a convolution's shapes: source, target, stride, padding, dilation, kernel; four numbers each

@@ -5,11 +5,12 @@ from numba import carray, njit
 
 from spikesim.draws import GUIDED, UNDECIDED, reached
 from spikesim.engine.native import pointer, pointer_like
-from spikesim.engine.parts import below, clip, span
+from spikesim.engine.parts import below, clip, share, span
 from spikesim.engine.plan import CELLS, DRIVE, HELD, NOISE
 from spikesim.random import half_of, standard_normal, words
 
-DRAWN = 128  # random words drawn at a time
+DRAWN = 256  # random words drawn at a time
+MARKS = np.uint64(0x8080808080808080)  # UNDECIDED has this bit in each byte; counts seldom do
 SCRATCH = 6 * DRAWN  # bytes: the words, and as many counts as they have halves
 
 
@@ -21,7 +22,7 @@ def inject(plan, zero, part, step, first_step):
         if what.injected_at == 0 or not (step == first_step or _current_changes(plan, cells, step)):
             continue
         low, high = span(plan, part, cells)
-        current = carray(pointer_like(what.injected_at, zero), high)
+        current = carray(pointer_like(share(plan, what.injected_at, part), zero), high)
         for i in range(low, high):
             current[i] = zero
         _add_held(plan, cells, step, low, high, current)
@@ -75,13 +76,13 @@ def drive_ports(plan, zero, part, step):
     drives = carray(pointer(plan.drives_at, DRIVE), plan.drives)
     for at in range(plan.drives):
         low, high = span(plan, part, drives[at].cells)
-        row = carray(pointer_like(drives[at].row_at, zero), high)
+        row = carray(pointer_like(share(plan, drives[at].row_at, part), zero), high)
         row[low:high] = zero
     for at in range(plan.drives):
         drive = drives[at]
         low, high = span(plan, part, drive.cells)
         first, last = clip(drive.start, drive.step, drive.count, low, high)
-        row = carray(pointer_like(drive.row_at, zero), high)
+        row = carray(pointer_like(share(plan, drive.row_at, part), zero), high)
         if drive.rows == 1 and drive.step == 1:
             _drive_alike(plan, drive, part, step, drive.start + first, drive.start + last, row)
             continue
@@ -103,18 +104,19 @@ def _drive_alike(plan, drive, part, step, low, high, row):
     """The same for neurons [low, high) of one rate, with the guide."""
     at = plan.scratch_at + part * SCRATCH
     drawn, halves = carray(pointer(at, np.uint32), DRAWN), carray(pointer(at, np.uint16), 2 * DRAWN)
-    counts = carray(pointer(at + 4 * DRAWN, np.uint8), 2 * DRAWN)
+    counts, eights = carray(pointer(at + 4 * DRAWN, np.uint8), 2 * DRAWN), carray(pointer(at + 4 * DRAWN, np.uint64), DRAWN // 4)
     table = carray(pointer(drive.guide_at, np.uint8), 1 << GUIDED)
     weight = drive.weight
     for first in range(low // 8 * 8, high, 2 * DRAWN):
         start, stop = max(first, low), min(first + 2 * DRAWN, high)
         draw_words(plan.seed, np.uint64(drive.stream), np.uint64(first // 8), np.uint64(step), drawn[: (stop - first + 7) // 8 * 4])
-        if _look_up(table, halves[start - first : stop - first], counts):
-            limits = carray(pointer(drive.limits_at, np.uint64), drive.limits)
-            for i in range(start, stop):
-                if counts[i - start] == UNDECIDED:
-                    row[i] += weight * reached(limits, _word(plan, drive, i, step))
-                    counts[i - start] = 0
+        _look_up(table, halves[start - first : stop - first], counts)
+        for eight in range((stop - start + 7) // 8):
+            if eights[eight] & MARKS:
+                for i in range(start + 8 * eight, min(start + 8 * eight + 8, stop)):
+                    if counts[i - start] == UNDECIDED:
+                        row[i] += weight * _reached(plan, drive, i, step)
+                        counts[i - start] = 0
         _add(weight, counts, row[start:stop])
 
 
@@ -126,13 +128,15 @@ def _add(weight, counts, row):
 
 @njit
 def _look_up(table, halves, counts):
-    """What the guide says of each half word; true if it leaves any undecided."""
+    """What the guide says of each half word."""
     for k in range(len(halves)):
         counts[k] = table[halves[k] >> np.uint16(16 - GUIDED)]
-    undecided = np.uint8(0)
-    for k in range(len(halves)):
-        undecided |= np.uint8(counts[k] == np.uint8(UNDECIDED))
-    return undecided != 0
+
+
+@njit
+def _reached(plan, drive, i, step):
+    """What the whole word says of neuron i."""
+    return reached(carray(pointer(drive.limits_at, np.uint64), drive.limits), _word(plan, drive, i, step))
 
 
 @njit

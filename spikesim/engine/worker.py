@@ -11,8 +11,8 @@ from numba import carray, njit
 from spikesim.connectivity.tables import BLOCK
 from spikesim.engine.delivery import AHEAD, DUE, deliver_conv, deliver_dense, deliver_segments
 from spikesim.engine.native import call_sweep, pointer, pointer_like, prefetch, ticks, wait_for_all
-from spikesim.engine.parts import below, clip, slot_of, span
-from spikesim.engine.plan import CELLS, CONV, DELIVERY, DENSE, MEETING, PHASES, SAMPLER, SHAPES, STIMULI, TABLE, UPDATE
+from spikesim.engine.parts import below, clip, share, slot_of, span
+from spikesim.engine.plan import CELLS, CONV, DELIVERY, DENSE, LINE, MEETING, SAMPLER, SHAPES, STIMULI, TABLE, UPDATE
 from spikesim.engine.stimuli import DRAWN, SCRATCH, draw_words, drive_ports, inject
 from spikesim.kernel import kernel
 from spikesim.program import MEMBRANE, POISSON
@@ -21,18 +21,23 @@ SWEPT = 1024  # neurons of one call of a sweep; their flags are searched only if
 
 
 @njit
-def _fired_at(plan, slot, cells, part):
-    """The address of the numbers (int32) of who fired in the step of a ring slot, and where their count stands."""
+def _history(plan, slot, cells, part, count):
+    """The numbers of the first ``count`` neurons that fired in the step of a slot of the ring."""
     what = carray(pointer(plan.cells_at, CELLS), plan.populations)[cells]
     first = what.start + span(plan, part, cells)[0]
-    return plan.history_at + 4 * (slot * plan.neurons + first), (slot * plan.populations + cells) * plan.threads + part
+    return carray(pointer(plan.history_at + 4 * (slot * plan.neurons + first), np.int32), count)
+
+
+@njit
+def _counts(plan, cells, part):
+    """How many neurons fired, for each slot of the ring."""
+    return carray(pointer(plan.history_counts_at, np.int32), (plan.threads, plan.populations, plan.slots))[part, cells]
 
 
 @njit
 def _spikes(plan, cells, part, step):
-    address, at = _fired_at(plan, step % plan.ring, cells, part)
-    count = carray(pointer(plan.history_counts_at, np.int64), at + 1)[at]
-    return carray(pointer(address, np.int32), count)
+    slot = step % plan.ring
+    return _history(plan, slot, cells, part, _counts(plan, cells, part)[slot])
 
 
 @njit
@@ -53,20 +58,35 @@ def _deliver_tables(plan, one, part, step, stage):
         if table.part != part:
             continue
         inputs = carray(pointer_like(plan.inputs_at + table.base * plan.input_size, one), BLOCK)
-        delays = carray(pointer(table.delays_at, np.int64), table.width)
         rows = 0
-        for column in range(table.width):
-            if not _is_due(plan, table.source, delays[column], step, stage):
-                continue
-            for sender in range(plan.threads):
-                for spike in _spikes(plan, table.source, sender, step - delays[column]):
-                    due[rows, 0] = np.int64(spike) * table.width + column
-                    prefetch(table.segments_at + 4 * due[rows, 0])
-                    rows += 1
-                    if rows == DUE:
-                        deliver_segments(rows, table, due, inputs)
-                        rows = 0
+        for sender in range(plan.threads):
+            counts = _counts(plan, table.source, sender)
+            pairs = carray(pointer(plan.history_counts_at, np.int64), (plan.threads, plan.populations, plan.slots // 2))
+            for pair in range(plan.slots // 2):
+                if pairs[sender, table.source, pair] == 0:  # as most are
+                    continue
+                for slot in range(2 * pair, 2 * pair + 2):
+                    column = _due_column(plan, table, counts[slot], slot, step, stage)
+                    if column < 0:
+                        continue
+                    for spike in _history(plan, slot, table.source, sender, counts[slot]):
+                        due[rows, 0] = np.int64(spike) * table.width + column
+                        prefetch(table.segments_at + 4 * due[rows, 0])
+                        rows += 1
+                        if rows == DUE:
+                            deliver_segments(rows, table, due, inputs)
+                            rows = 0
         deliver_segments(rows, table, due, inputs)
+
+
+@njit
+def _due_column(plan, table, count, slot, step, stage):
+    """The column of a table's segments that are due for the spikes of a slot of the ring, or -1."""
+    now = step % plan.ring
+    delay = now - slot if slot <= now else now - slot + plan.ring
+    if count == 0 or not _is_due(plan, table.source, delay, step, stage):
+        return -1
+    return carray(pointer(table.columns_at, np.int64), plan.ring)[delay]
 
 
 @njit
@@ -81,13 +101,7 @@ def _deliver_dense(plan, one, part, step, stage):
         start = slot_of(plan, part, b.target, b.port) + b.target_start + first * b.target_step - low
         inputs = carray(pointer_like(plan.inputs_at + start * plan.input_size, one), max((last - first) * b.target_step, 0))
         for sender in range(plan.threads):
-            spikes = _spikes(plan, b.source, sender, step - b.delay)
-            if b.bits == 16:
-                weights = carray(pointer(b.weights_at, np.int16), (b.sources, b.targets))
-                deliver_dense(spikes, b.source_start, b.source_step, weights, first, last, inputs, b.target_step)
-            else:
-                wide = carray(pointer(b.weights_at, np.int32), (b.sources, b.targets))
-                deliver_dense(spikes, b.source_start, b.source_step, wide, first, last, inputs, b.target_step)
+            deliver_dense(_spikes(plan, b.source, sender, step - b.delay), b, first, last, inputs)
 
 
 @njit
@@ -114,13 +128,11 @@ def _collect(fired_at, first, last, out, at):
     for k in range(len(eights)):
         if eights[k]:
             for i in range(first + 8 * k, first + 8 * k + 8):
-                if fired[i]:
-                    out[at] = i
-                    at += 1
+                out[at] = i  # to be overwritten, if it did not fire
+                at += fired[i]
     for i in range(first + 8 * len(eights), last):
-        if fired[i]:
-            out[at] = i
-            at += 1
+        out[at] = i
+        at += fired[i]
     return at
 
 
@@ -133,7 +145,7 @@ def _update(plan, what, low, high, part, step, out):
         for first in range(low, high, SWEPT):
             last = min(first + SWEPT, high)
             if call_sweep(what.sweep, first, last, rows_at, what.constants_at):
-                count = _collect(plan.fired_at + what.start, first, last, out, count)
+                count = _collect(share(plan, what.fired_at, part), first, last, out, count)
     elif what.kind == POISSON:
         limits = carray(pointer(what.limits_at, np.uint64), high)
         drawn = carray(pointer(plan.scratch_at + part * SCRATCH, np.uint32), DRAWN)
@@ -161,10 +173,9 @@ def _fire(plan, part, step, stage, offset):
         if what.stage != stage:
             continue
         low, high = span(plan, part, cells)
-        address, at = _fired_at(plan, step % plan.ring, cells, part)
-        out = carray(pointer(address, np.int32), high - low)
+        out = _history(plan, step % plan.ring, cells, part, high - low)
         count = _update(plan, what, low, high, part, step, out)
-        carray(pointer(plan.history_counts_at, np.int64), at + 1)[at] = count
+        _counts(plan, cells, part)[step % plan.ring] = count
         counts = carray(pointer(plan.population_counts_at, np.int64), (plan.threads, plan.chunk, plan.populations))
         counts[part, offset, cells] = count
         if what.recorded:
@@ -177,13 +188,12 @@ def _fire(plan, part, step, stage, offset):
 
 @njit
 def _record(plan, part, offset, start, out, count):
-    recorded = carray(pointer(plan.recorded_at, np.int64), plan.threads)
-    steps = carray(pointer(plan.record_steps_at, np.int32), (plan.threads, plan.capacity))
-    neurons = carray(pointer(plan.record_neurons_at, np.int32), (plan.threads, plan.capacity))
+    recorded = carray(pointer(plan.recorded_at, np.int64), (plan.threads, LINE))
+    at = carray(pointer(plan.records_at, np.int64), plan.threads)[part] + 8 * recorded[part, 0]
+    record = carray(pointer(at, np.int64), count)
     for k in range(count):
-        steps[part, recorded[part] + k] = offset
-        neurons[part, recorded[part] + k] = start + out[k]
-    recorded[part] += count
+        record[k] = offset << 32 | start + out[k]
+    recorded[part, 0] += count
 
 
 @njit
@@ -194,7 +204,7 @@ def _sample(plan, zero, part, step, first_step):
             continue
         low, high = span(plan, part, sampler.cells)
         ids = carray(pointer(sampler.ids_at, np.int64), sampler.count)
-        row = carray(pointer_like(sampler.row_at, zero), high)
+        row = carray(pointer_like(share(plan, sampler.row_at, part), zero), high)
         line = (step + 1) // sampler.interval - 1 - first_step // sampler.interval
         out = carray(pointer(sampler.out_at + line * sampler.count * 8, np.float64), sampler.count)
         for k in range(below(ids, low), below(ids, high)):
@@ -207,7 +217,7 @@ def _lap(plan, part, phase, since):
     if not plan.timed:
         return since
     now = ticks()
-    carray(pointer(plan.ticks_at, np.int64), (plan.threads, len(PHASES)))[part, phase] += now - since
+    carray(pointer(plan.ticks_at, np.int64), (plan.threads, LINE))[part, phase] += now - since
     return now
 
 
