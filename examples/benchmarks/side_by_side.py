@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +17,13 @@ from spikesim.info import versions
 
 QUIET = 0.10  # share of the cores that others may use
 PATIENCE = 60.0  # seconds to wait for it
+
+WIDTH = 140  # of the table at least, so that it can be kept in a file
+FIGURES = {  # column: (what a measurement calls it, what to divide it by)
+    "rate (Hz)": ("rate_hz", 1.0),
+    "build (s)": ("build_time_s", 1.0),
+    "memory (GB)": ("peak_memory_bytes", 1e9),
+}
 
 Measure = Callable[[], dict[str, float]]
 
@@ -62,12 +69,12 @@ def script(path: Path, *arguments: str) -> dict[str, float]:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def side_by_side(title: str, contenders: dict[str, Measure], *, rounds: int) -> list[float]:
+def side_by_side(title: str, contenders: dict[str, Measure], *, rounds: int, also: Mapping[str, float] | None = None) -> list[float]:
     """Measure the contenders in turn for so many rounds; print and return the ratios of the others to the first.
 
-    Each measurement returns wall_per_model_time and rate_hz.
+    Each measurement returns at least the figures of `FIGURES`. also: further columns, multiples of wall / model time.
     """
-    console = Console()
+    console = Console(width=max(WIDTH, Console().width))
     found: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
     for round_ in range(rounds):
         for name, measure in contenders.items():
@@ -75,25 +82,28 @@ def side_by_side(title: str, contenders: dict[str, Measure], *, rounds: int) -> 
             found[name].append(measure())
             note = "" if quiet else "  (the machine was not quiet)"
             console.print(f"round {round_ + 1} {name}: wall / model time {found[name][-1]['wall_per_model_time']:.4g}{note}")
-    print_table(console, title, found)
+    print_table(console, title, found, also or {})
     ours, *others = (entries for entries in found.values())
     return [statistics.median(_ratios(entries, ours)) for entries in others]
 
 
-def print_table(console: Console, title: str, found: dict[str, list[dict[str, float]]]) -> None:
-    """Medians with their spread, and the ratio of each contender to the first, round by round."""
+def print_table(console: Console, title: str, found: dict[str, list[dict[str, float]]], also: Mapping[str, float]) -> None:
+    """Medians with the spread of the times, and the ratio of each contender to the first, round by round."""
     table = Table(title=title)
-    for column in ("", "wall / model time", "min .. max", "rate (Hz)", "times slower"):
+    for column in ("", "wall / model time", *also, *FIGURES, "times slower"):
         table.add_column(column, justify="right" if column else "left")
     ours = next(iter(found.values()))
     for name, entries in found.items():
         walls = [entry["wall_per_model_time"] for entry in entries]
-        ratios = _ratios(entries, ours)
-        table.add_row(name, f"{statistics.median(walls):.4g}", f"{min(walls):.4g} .. {max(walls):.4g}",
-                      f"{statistics.median([entry['rate_hz'] for entry in entries]):.2f}",
-                      f"{statistics.median(ratios):.2f} ({min(ratios):.2f} .. {max(ratios):.2f})")  # fmt: skip
+        others = (statistics.median([entry[key] for entry in entries]) / divisor for key, divisor in FIGURES.values())
+        table.add_row(name, _spread(walls), *(_spread([factor * wall for wall in walls]) for factor in also.values()),
+                      *(f"{figure:.2f}" for figure in others), _spread(_ratios(entries, ours)))  # fmt: skip
     console.print(table)
     console.print(f"{os.cpu_count()} cores; " + ", ".join(f"{name} {version}" for name, version in versions().items()))
+
+
+def _spread(numbers: Sequence[float]) -> str:
+    return f"{statistics.median(numbers):.3g} ({min(numbers):.3g} .. {max(numbers):.3g})"
 
 
 def _ratios(entries: Sequence[dict[str, float]], ours: Sequence[dict[str, float]]) -> list[float]:

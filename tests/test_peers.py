@@ -1,0 +1,132 @@
+"""The comparisons in examples/benchmarks: each peer gives the figures of `spikesim bench`, and simulates the same network."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from spikesim.bench import BENCHMARKS
+from spikesim.simulation import Simulation
+
+BENCHMARKS_FOLDER = Path(__file__).resolve().parents[1] / "examples" / "benchmarks"
+PEERS = BENCHMARKS_FOLDER / "peers"
+FIGURES = {"wall_per_model_time", "rate_hz", "build_time_s", "peak_memory_bytes"}
+IN_NEST = {  # network: (scale, model time in ms, how far the rate may be from spikesim's, relatively)
+    "cuba": (1.0, 1000.0, 0.15),
+    "coba": (1.0, 300.0, 0.25),
+    "brunel": (0.2, 300.0, 0.1),
+    "microcircuit": (0.05, 500.0, 0.15),
+    "feedforward": (1.0, 500.0, 0.05),  # NEST's inputs may have two spikes in a step
+}
+IN_BRIAN2 = {"coba": (1.0, 200.0, 0.25), "brunel": (0.4, 300.0, 0.1), "microcircuit": (0.05, 200.0, 0.2), "feedforward": (1.0, 300.0, 0.02)}
+UNCOMPILED = """
+import sys, warnings
+warnings.simplefilter("ignore")
+import brian2 as b2
+from brian2_translation import translated
+from figures import size
+from spikesim.bench import BENCHMARKS
+
+name, scale, time = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
+b2.seed(1)
+b2.prefs.codegen.target = "numpy"
+network = BENCHMARKS[name].build(scale)
+program, monitors = translated(b2, network, BENCHMARKS[name].dt)
+program.run(BENCHMARKS[name].warm_up * b2.ms)
+before = sum(monitor.num_spikes for monitor in monitors)
+program.run(time * b2.ms)
+print(1e3 * (sum(monitor.num_spikes for monitor in monitors) - before) / (size(network) * time))
+"""
+
+
+def run_python(*arguments, check=True):
+    environment = os.environ | {"COLUMNS": "200", "PYTHONPATH": str(PEERS)}
+    return subprocess.run([sys.executable, *map(str, arguments)], env=environment, capture_output=True, text=True, check=check, timeout=300)
+
+
+def peer(script, *arguments):
+    """The figures that a peer's script prints in its last line."""
+    figures = json.loads(run_python(PEERS / script, *arguments).stdout.strip().splitlines()[-1])
+    assert figures.keys() == FIGURES
+    assert all(figure > 0.0 for figure in figures.values())
+    return figures
+
+
+def spikesim_rate(name, scale, time):
+    benchmark = BENCHMARKS[name]
+    simulation = Simulation(benchmark.build(scale), dt=benchmark.dt, seed=1, threads=1, progress=False)
+    simulation.run(benchmark.warm_up)
+    spikes = sum(map(len, simulation.run(time).spikes.values()))
+    return 1e3 * spikes / (simulation.program.neurons * time)
+
+
+def needs(package):
+    return pytest.mark.skipif(find_spec(package) is None, reason=f"{package} is not installed")
+
+
+@needs("nest")
+@pytest.mark.parametrize("name", IN_NEST)
+def test_nest(name):
+    """NEST fires as spikesim does, within a tolerance for other random numbers."""
+    scale, time, tolerance = IN_NEST[name]
+    figures = peer("nest_networks.py", name, "--scale", scale, "--time", time)
+    assert figures["rate_hz"] == pytest.approx(spikesim_rate(name, scale, time), rel=tolerance)
+
+
+@needs("brian2")
+@pytest.mark.parametrize("name", IN_BRIAN2)
+def test_brian2(name):
+    """What is compiled for Brian2 fires as spikesim does when it runs in Python."""
+    scale, time, tolerance = IN_BRIAN2[name]
+    rate = float(run_python("-c", UNCOMPILED, name, scale, time).stdout)
+    assert rate == pytest.approx(spikesim_rate(name, scale, time), rel=tolerance)
+
+
+@needs("brian2")
+def test_compiled_brian2(tmp_path):
+    """The compiled program gives its figures, and fires as spikesim does."""
+    run_python(PEERS / "brian2_networks.py", "build", tmp_path, "cuba", "--time", 500.0)
+    figures = peer("brian2_networks.py", "run", tmp_path)
+    assert figures["rate_hz"] == pytest.approx(spikesim_rate("cuba", 1.0, 500.0), rel=0.2)
+
+
+@needs("norse")
+def test_norse():
+    """norse integrates the same layers in every step, several samples at once."""
+    figures = peer("norse_feedforward.py", "--batch", 4, "--time", 800.0, "--eager")
+    assert figures["rate_hz"] == pytest.approx(spikesim_rate("feedforward", 1.0, 800.0), rel=0.02)
+
+
+def test_table(monkeypatch, capsys):
+    """Each contender has a row with its figures and its ratio to spikesim, on any number of threads asked for."""
+    monkeypatch.syspath_prepend(BENCHMARKS_FOLDER)
+    import contest
+    import side_by_side
+
+    entry = {"wall_per_model_time": 1.0, "rate_hz": 12.5, "build_time_s": 3.25, "peak_memory_bytes": 7.5e9}
+    monkeypatch.setattr(side_by_side, "busy_share", lambda: 0.0)
+    monkeypatch.setitem(contest.PREPARE, "nest", lambda setting, threads: {f"{setting.network} on {threads}": lambda: entry})
+    contest.contest("cuba", {"nest": 1.0}, also={"ms / sample": 100.0})(scale=0.05, time=10.0, rounds=2, peer_threads=3, threads=1)
+    ours, theirs = (line for line in capsys.readouterr().out.splitlines() if line.startswith("│"))
+    assert "spikesim --threads 1" in ours and "1 (1 .. 1)" in ours
+    cells = [cell.strip() for cell in theirs.split("│")[1:-2]]
+    assert cells == ["cuba on 3", "1 (1 .. 1)", "100 (100 .. 100)", "12.50", "3.25", "7.50"]
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "message"),
+    [
+        ("cuba", ["--against", "norse"], "cuba is not compared with 'norse'; there is brian2, nest"),
+        ("feedforward", ["--against", "genn"], "feedforward is not compared with 'genn'; there is norse, brian2, nest"),
+        ("microcircuit", ["--against", "brian2", "--scale", "0.5"], "brian2 runs microcircuit up to scale 0.2, got 0.5"),
+    ],
+)
+def test_what_cannot_be_compared(script, options, message):
+    """A comparison that does not exist is refused before anything is measured, and says what there is."""
+    done = run_python(BENCHMARKS_FOLDER / f"{script}.py", *options, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
