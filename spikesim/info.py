@@ -7,7 +7,7 @@ from spikesim.engine import ENGINES
 from spikesim.machine import available_bytes, cores, readable
 from spikesim.version import VERSION
 
-PACKAGES = ("numpy", "numba", "scipy", "h5py", "torch", "brian2", "nest-simulator")
+PACKAGES = ("numpy", "numba", "scipy", "h5py", "torch", "brian2", "nest-simulator", "norse")
 
 
 def versions() -> dict[str, str]:

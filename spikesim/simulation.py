@@ -23,11 +23,11 @@ from spikesim.progress import Progress
 from spikesim.random import LARGEST_STEP
 from spikesim.recorder import Recorder
 from spikesim.recording import Recording
+from spikesim.trials import run_trial, trials_of
 
 CHUNK_SECONDS = 0.1  # how long one call into an engine should take: the delay of Ctrl-C and of the progress bar
-NEURONS_PER_THREAD = 5_000  # below this, threads wait for each other longer than they work
+NEURONS_PER_THREAD = 2_000  # below this, threads wait for each other longer than they work
 DURATION = limits("ms", at_least=0.0, varies=False)
-CURRENT = limits("pA")
 
 
 class Simulation:
@@ -56,6 +56,7 @@ class Simulation:
             self.program = compile_network(self.network, dt=dt, seed=seed, parts=self.threads, tick=bar.tick)
             self.engine = kind(self.program, precision=precision)
         self.recording: Recording | None = None  # of the last run, also after an interruption
+        self.recordings: list[Recording] = []  # of the last trials, likewise
 
     @property
     def time(self) -> float:
@@ -105,66 +106,40 @@ class Simulation:
         """Return to time 0, without building anything anew."""
         self.engine.restore(initial_state(self.program))
 
-    def trials(self, duration: float, *, currents: Mapping[str, Any], progress: bool = True) -> list[Recording]:
-        """Run ``duration`` ms from time 0 once for each row of ``currents``, side by side on all cores.
+    def trials(self, duration: float, *, currents: Mapping[str, Any] | None = None, rates: Mapping[str, Any] | None = None,
+               seeds: Sequence[int] | None = None, progress: bool = True) -> list[Recording]:  # fmt: skip
+        """Run ``duration`` ms from time 0 several times, each time with other inputs, side by side on all cores.
 
         currents: for each population name an array (trials, size) in pA, in place of the amplitude of the population's
-        `DirectCurrent`. All trials see the same random numbers. The simulation's own state is left as it is.
+        `DirectCurrent`. rates: for each name an array (trials, size) in Hz, in place of the rate of a population of `Poisson`
+        sources. seeds: of the random numbers drawn in each trial; without them all trials see the same. Connections,
+        parameters and initial values are those of the simulation, whose own state is left as it is. Ctrl-C stops between
+        two trials; `recordings` then holds those that are done.
         """
         steps = int(on_grid(checked_number(duration, "trials: duration", DURATION), self.program.dt, "trials: duration"))
-        if not isinstance(currents, Mapping):
-            raise KindError(f"trials: currents must map population names to arrays, got {currents!r}")
-        rows = {self._held(name): self._rows(name, values) for name, values in currents.items()}
-        number = {len(values) for values in rows.values()}
-        if len(number) != 1:
-            raise DescriptionError(f"trials: expected currents with the same number of rows, got {sorted(number) or 'none'}")
+        trials = trials_of(self.program, currents=currents, rates=rates, seeds=seeds)
         program = self.program
         if program.layout.parts > 1:
             program = compile_network(self.network, dt=program.dt, seed=self.seed)
-        workers = min(number.copy().pop(), cores()) if self.engine_name == "cpu" else 1
-        results: list[Recording | None] = [None] * number.pop()
-        with Interrupt() as interrupt, Progress.of_trials(len(results), shown=progress) as bar:
+        workers = min(len(trials), cores()) if self.engine_name == "cpu" else 1
+        results: list[Recording | None] = [None] * len(trials)
+        with Interrupt() as interrupt, Progress.of_trials(len(trials), shown=progress) as bar:
 
             def work(worker: int, engine: Any) -> None:
-                for trial in range(worker, len(results), workers):
+                for at in range(worker, len(trials), workers):
                     if interrupt.wanted:
                         return
-                    results[trial] = self._trial(engine, steps, {index: values[trial] for index, values in rows.items()})
+                    results[at] = run_trial(self.network, engine, steps, trials[at])
                     bar.tick(1)
 
-            with ThreadPoolExecutor(workers) as pool:
-                engines = [engine_class(self.engine_name)(program, precision=self.precision) for _ in range(workers)]
-                for done in [pool.submit(work, worker, engine) for worker, engine in enumerate(engines)]:
-                    done.result()
-        return [recording for recording in results if recording is not None]
-
-    def _trial(self, engine: Any, steps: int, held: Mapping[int, np.ndarray]) -> Recording:
-        for index, values in held.items():
-            engine.hold(index, values[None, :])
-        engine.restore(initial_state(engine.program))
-        recorder = Recorder(self.network, engine.program, 0)
-        while engine.step < steps:
-            recorder.append(engine.advance(min(steps - engine.step, engine.largest_chunk)))
-        return recorder.finish()
-
-    def _held(self, name: str) -> int:
-        """Which of the held currents is the one direct current on the whole of a population."""
-        if not isinstance(name, str) or name not in self.network.populations:
-            raise unknown_name("population", name, self.network.populations, where="trials: currents")
-        cells = self.program.cells_named(name)
-        found = [at for at, held in enumerate(self.program.held)
-                 if held.direct and held.cells == cells.index and held.values.shape == (1, cells.size)]  # fmt: skip
-        if len(found) != 1:
-            raise DescriptionError(f"trials: population {name!r} needs one DirectCurrent with an amplitude for each of its neurons, found "
-                                   f"{len(found)}; add net.stimulate(..., DirectCurrent(np.zeros({cells.size})))")  # fmt: skip
-        return found[0]
-
-    def _rows(self, name: str, values: Any) -> np.ndarray:
-        size = self.program.cells_named(name).size
-        array = np.asarray(checked_number(values, f"trials: currents[{name!r}]", CURRENT))
-        if array.ndim < 2 or len(array) == 0 or array.size != len(array) * size:
-            raise DescriptionError(f"trials: currents[{name!r}]: expected shape (trials, {size}), got {array.shape}")
-        return array.reshape(len(array), size)
+            try:
+                with ThreadPoolExecutor(workers) as pool:
+                    engines = [engine_class(self.engine_name)(program, precision=self.precision) for _ in range(workers)]
+                    for done in [pool.submit(work, worker, engine) for worker, engine in enumerate(engines)]:
+                        done.result()
+            finally:
+                self.recordings = [recording for recording in results if recording is not None]
+        return self.recordings
 
     def save(self, path: str | Path) -> None:
         """Write network, settings and state (spikes in flight included) to an HDF5 file."""

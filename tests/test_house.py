@@ -32,6 +32,7 @@ LAYERS = (
      "engine.reference"},
     {"recording", "recorder", "recording_file", "plot"},
     {"interrupt", "progress"},
+    {"trials"},
     {"simulation"},
     {""},
     {"convert", "convert.graph", "convert.calibrate", "convert.lower", "convert.cost", "convert.report", "convert.converted"},

@@ -434,6 +434,66 @@ def test_impossible_trials(currents):
         made.trials(2.0, currents=currents)
 
 
+def poisson_net(rate=100.0) -> Network:
+    """Sources, and cells that they and a drive excite."""
+    net = Network()
+    source, cells = net.population("source", 10, Poisson(rate)), net.population("cells", 20, IF(v_threshold=5.0))
+    net.project(source, cells, FixedProbability(0.5), weight=1.0, delay=1.0)
+    net.stimulate(cells, PoissonDrive(rate=200.0, weight=1.0, receptor="input"))
+    net.record(source)
+    net.record(cells)
+    return net
+
+
+@every_variant
+def test_trials_of_rates(engine, threads):
+    """Each trial is what a simulation with those rates records."""
+    rows = np.random.default_rng(3).uniform(0.0, 900.0, (3, 10))
+    trials = Simulation(poisson_net(), dt=1.0, seed=6, engine=engine, threads=threads).trials(30.0, rates={"source": rows})
+    for row, trial in zip(rows, trials, strict=True):
+        assert_identical(arrays(trial), arrays(Simulation(poisson_net(row), dt=1.0, seed=6, engine=engine).run(30.0)))
+
+
+@every_variant
+def test_trials_of_seeds(engine, threads):
+    """Seeds change what is drawn on the way, not the network; the simulation's own seed gives its own run, also afterwards."""
+    made = Simulation(poisson_net(), dt=1.0, seed=6, engine=engine, threads=threads)
+    first, again, own = made.trials(30.0, seeds=[1, 1, 6])
+    assert_identical(arrays(first), arrays(again))
+    assert_identical(arrays(own), arrays(made.run(30.0)))
+    assert first.spikes["source"].times.tobytes() != own.spikes["source"].times.tobytes()
+    assert first.spikes["cells"].times.tobytes() != own.spikes["cells"].times.tobytes()
+
+
+@pytest.mark.parametrize("wrong", [
+    {}, {"seeds": []}, {"seeds": 3}, {"seeds": "12"}, {"seeds": [1.5]}, {"seeds": [-1]}, {"seeds": [2**64]},
+    {"rates": {"cells": np.ones((2, 20))}},
+    {"rates": {"source": np.ones((2, 9))}}, {"rates": {"source": -np.ones((2, 10))}}, {"rates": {"source": np.full((2, 10), 2000.0)}},
+    {"rates": {"source": np.ones((2, 10))}, "seeds": [1, 2, 3]}, {"rates": [1.0]},
+])  # fmt: skip
+def test_impossible_rates_and_seeds(wrong):
+    """Rates and seeds that do not fit the network or each other are refused."""
+    with pytest.raises(SpikesimError, match=r"trials|seed|Hz"):
+        Simulation(poisson_net(), dt=1.0).trials(2.0, **wrong)
+
+
+STOPPED_TRIALS = """
+import os, signal, threading
+made = Simulation(shared.network(), dt=0.1)
+threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    made.trials(200.0, seeds=range(100_000))
+except KeyboardInterrupt:
+    print(0 < len(made.recordings) < 100_000, {r.stop for r in made.recordings})
+"""
+
+
+def test_interrupted_trials_keep_what_is_done():
+    """Ctrl-C ends trials between two of them; those that are done are not lost."""
+    done = run_python(STOPPED_TRIALS)
+    assert (done.returncode, done.stdout.split()) == (0, ["True", "{200.0}"]), done.stderr
+
+
 def test_trials_replace_the_direct_current_only():
     """A step current of the same population is neither taken for the direct current nor in its way."""
     net = Network()

@@ -102,12 +102,17 @@ def _flat(coefficients: dict[str, Any], population: Population) -> dict[str, Any
 
 def _poisson(population: Population, place: dict[str, Any], dt: float, seed: int) -> Cells:
     rate = drawn(population.model.rate, len(population), seed=seed, stream=stream(PARAMETER, PARAMETERS * place["index"]))  # type: ignore[union-attr]
-    chance = np.broadcast_to(np.asarray(rate, np.float64).reshape(-1) * dt * 1e-3, (len(population),))
+    rates = np.broadcast_to(np.asarray(rate, np.float64).reshape(-1), (len(population),))
+    return Cells(**place, kind=POISSON, limits=firing_limits(rates, population.name, dt), stream=int(stream(SOURCE, place["index"])))
+
+
+def firing_limits(rates: np.ndarray, name: str, dt: float) -> np.ndarray:
+    """Below which word (uint64) a source of each rate (Hz) fires in a step of ``dt`` ms."""
+    chance = rates * dt * 1e-3
     if (chance > 1.0 + 1e-12).any():  # 1e3 / dt Hz may come out a little above
-        raise DescriptionError(f"population {population.name!r}: a rate of {chance.max() * 1e3 / dt:g} Hz is more than one spike "
+        raise DescriptionError(f"population {name!r}: a rate of {chance.max() * 1e3 / dt:g} Hz is more than one spike "
                                f"in each step of {dt:g} ms; lower it or use a shorter dt")  # fmt: skip
-    limits = np.rint(np.minimum(chance, 1.0) * 2.0**32).astype(np.uint64)
-    return Cells(**place, kind=POISSON, limits=limits, stream=int(stream(SOURCE, place["index"])))
+    return np.rint(np.minimum(chance, 1.0) * 2.0**32).astype(np.uint64)
 
 
 def _trains(population: Population, place: dict[str, Any], dt: float) -> Cells:

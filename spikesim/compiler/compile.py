@@ -27,7 +27,7 @@ def compile_network(network: Network, *, dt: float, seed: int = 0, parts: int = 
     passes). Raises `DescriptionError` for times off the grid of dt and `MemoryNeededError` for what will not fit.
     """
     dt = checked_number(dt, "dt", limits("ms", above=0.0, varies=False))
-    _check_seed(seed)
+    check_seed(seed)
     if not network.populations:
         raise DescriptionError("network: there is no population; add one with net.population(...)")
     check_memory(network, dt)
@@ -47,7 +47,8 @@ def compile_network(network: Network, *, dt: float, seed: int = 0, parts: int = 
     )  # fmt: skip
 
 
-def _check_seed(seed: int) -> None:
+def check_seed(seed: int) -> None:
+    """Raise if ``seed`` is not a whole number that fits 64 bits."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
         raise KindError(f"seed: expected a whole number, got {seed!r}")
     if not 0 <= seed < 2**64:

@@ -1,7 +1,8 @@
 """Engines: each executes a `Program`, all give the same spikes.
 
 An engine has ``precisions`` and ``most_parts`` that it supports, ``largest_chunk`` steps it can run at once, and
-``advance(steps) -> Segment``, ``snapshot() -> State``, ``restore(State)``, ``hold(index, values)``.
+``advance(steps) -> Segment``, ``snapshot() -> State``, ``restore(State)``; ``hold(index, values)``, ``set_limits(index, limits)`` and
+``reseed(seed)`` replace inputs.
 """
 
 from importlib import import_module

@@ -49,6 +49,7 @@ class Cpu:
         self.values = [[Row(bounds[:, c.index], precision) for _ in c.initial] for c in program.cells]
         self.injected = {c.index: Row(bounds[:, c.index], precision) for c in program.cells if c.injected}
         self.fired = [Row(bounds[:, c.index], "uint8") for c in program.cells]
+        self.limits = [c.limits.copy() for c in program.cells]
         self.held = [np.array(h.values, order="C") for h in program.held]
         self.drives = {(d.cells, d.port): Row(bounds[:, d.cells], precision) for d in program.drives}
         self.samples = [np.empty((self.largest_chunk // s.interval + 1, len(s.ids))) for s in program.samplers]
@@ -115,6 +116,14 @@ class Cpu:
     def hold(self, index: int, values: np.ndarray) -> None:
         """Replace the values of a held current, float64 (changes, 1 or neurons)."""
         self.held[index][:] = values
+
+    def set_limits(self, index: int, limits: np.ndarray) -> None:
+        """Replace the limits of a Poisson population, uint64 (size,)."""
+        self.limits[index][:] = limits
+
+    def reseed(self, seed: int) -> None:
+        """Draw all random numbers from now on from another seed."""
+        self.plan["seed"] = seed
 
     def advance(self, steps: int) -> Segment:
         """Run ``steps`` steps, at most ``largest_chunk``."""
@@ -186,7 +195,7 @@ class Cpu:
 
     def _cells(self, c: Cells) -> dict[str, int]:
         row = {"kind": c.kind, "stage": c.stage, "start": c.start, "recorded": self.program.spike_cells[c.index],
-               "counted": self.program.count_cells[c.index], "limits_at": self._address(c.limits), "stream": c.stream,
+               "counted": self.program.count_cells[c.index], "limits_at": self._address(self.limits[c.index]), "stream": c.stream,
                "train_steps_at": self._address(c.train_steps), "train_ids_at": self._address(c.train_ids),
                "train_length": len(c.train_steps), "injected_at": self.injected[c.index].addresses.ctypes.data if c.injected else 0,
                "fired_at": self.fired[c.index].addresses.ctypes.data}  # fmt: skip

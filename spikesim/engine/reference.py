@@ -27,12 +27,21 @@ class Reference:
         self.program = program
         self.seed = np.uint64(program.seed)
         self.fan_out = [self._dense_targets(block) for block in program.dense] + [_conv_targets(block) for block in program.conv]
+        self.limits = [cells.limits.copy() for cells in program.cells]
         self.held = [held.values.copy() for held in program.held]
         self.restore(initial_state(program))
 
     def hold(self, index: int, values: np.ndarray) -> None:
         """Replace the values of a held current, float64 (changes, 1 or neurons)."""
         self.held[index][:] = values
+
+    def set_limits(self, index: int, limits: np.ndarray) -> None:
+        """Replace the limits of a Poisson population, uint64 (size,)."""
+        self.limits[index][:] = limits
+
+    def reseed(self, seed: int) -> None:
+        """Draw all random numbers from now on from another seed."""
+        self.seed = np.uint64(seed)
 
     def restore(self, state: State) -> None:
         """Continue from ``state``."""
@@ -91,7 +100,7 @@ class Reference:
         if cells.kind == MEMBRANE:
             return [i for i in range(cells.size) if self._update(cells, i, step, arrived)]
         if cells.kind == POISSON:
-            return [i for i in range(cells.size) if word_of(self.seed, np.uint64(cells.stream), i, step) < cells.limits[i]]
+            return [i for i in range(cells.size) if word_of(self.seed, np.uint64(cells.stream), i, step) < self.limits[cells.index][i]]
         return cells.train_ids[cells.train_steps == step].tolist()
 
     def _update(self, cells: Cells, i: int, step: int, arrived: defaultdict) -> bool:
