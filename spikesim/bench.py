@@ -2,25 +2,20 @@
 
 import hashlib
 import json
-import math
 import resource
 import statistics
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from spikesim.benchmarks import BENCHMARKS, Benchmark
 from spikesim.description import checked_number, limits
 from spikesim.errors import DescriptionError, unknown_name
 from spikesim.info import versions
-from spikesim.models.networks.brunel import brunel
-from spikesim.models.networks.feedforward import SAMPLE, STEP, feedforward
-from spikesim.models.networks.microcircuit import microcircuit
-from spikesim.models.networks.vogels_abbott import coba, cuba
-from spikesim.network import Network
+from spikesim.profile import Timed, profile_table, profiled
 from spikesim.program import Program
 from spikesim.recording import Recording
 from spikesim.simulation import Simulation
@@ -29,56 +24,28 @@ SCALE = limits(None, above=0.0, varies=False)
 TIME = limits("ms", above=0.0, varies=False)
 
 
-@dataclass(frozen=True)
-class Benchmark:
-    """A network to be measured, and how: times are in ms."""
-
-    build: Callable[[float], Network]  # by the scale of the number of neurons
-    least: float  # scale at which every population still has some neurons
-    most: float = math.inf
-    dt: float = 0.1
-    warm_up: float = 200.0
-    duration: float = 1000.0  # of a timed segment
-
-
-def balanced(build: Callable[..., Network], scale: float) -> Network:
-    """A network of Vogels & Abbott that grows as in published comparisons: 2 % connectivity up to 1,000 synapses a neuron.
-
-    A smaller one keeps its 80 synapses a neuron, for fewer and stronger ones would change its activity.
-    """
-    neurons = round(4000 * scale)
-    return build(neurons=neurons, synapses=min(max(80.0, 0.02 * neurons), 1000.0))
-
-
-BENCHMARKS = {
-    "cuba": Benchmark(lambda scale: balanced(cuba, scale), least=0.025),
-    "coba": Benchmark(lambda scale: balanced(coba, scale), least=0.025),
-    "brunel": Benchmark(lambda scale: brunel(neurons=round(12_500 * scale)), least=0.04),
-    "microcircuit": Benchmark(lambda scale: microcircuit(scale=scale), least=0.01),
-    "feedforward": Benchmark(lambda scale: feedforward(), least=1.0, most=1.0, dt=STEP, warm_up=SAMPLE, duration=100 * SAMPLE),
-}
-
-
-def bench_network(name: str, *, scale: float, threads: int | None, duration: float | None, repeats: int, precision: str,
-                  json_path: Path | None) -> dict[str, Any]:  # fmt: skip
+def bench_network(name: str, *, scale: float, threads: int | None, duration: float | None, repeats: int, precision: str | None,
+                  batch: int, profile: bool, json_path: Path | None) -> dict[str, Any]:  # fmt: skip
     """Build a network of the table, warm it up, time ``repeats`` segments of it, print and return the figures.
 
-    duration: of a segment in ms, by default the benchmark's own.
+    duration: of a segment in ms, by default the benchmark's own. batch: so many samples at once, of networks that work on
+    samples. profile: also compare each phase of a step with what the machine can do.
     """
     benchmark = _chosen(name)
     scale = _checked_scale(scale, benchmark)
     length: float = checked_number(benchmark.duration if duration is None else duration, "bench: time", TIME)
-    if repeats < 1:
-        raise DescriptionError(f"bench: expected at least 1 repeat, got {repeats}")
+    _check_counts(name, benchmark, repeats=repeats, batch=batch, profile=profile)
     started = time.perf_counter()
     simulation = Simulation(benchmark.build(scale), dt=benchmark.dt, seed=1, threads=threads, precision=precision)
     built = time.perf_counter() - started
     started = time.perf_counter()
     simulation.run(benchmark.warm_up, progress=False)
     first = time.perf_counter() - started
-    segments = [_timed(simulation, length) for _ in range(repeats)]
-    figures = {"benchmark": name, "scale": scale, "threads": simulation.threads, "precision": precision, "build_time_s": built,
-               "first_run_s": first, **_figures(simulation.program, segments, length), "versions": versions()}  # fmt: skip
+    segments = _timed(simulation, benchmark, length, repeats, batch)
+    figures = {"benchmark": name, "scale": scale, "threads": simulation.threads, "precision": simulation.precision, "batch": batch,
+               "build_time_s": built, "first_run_s": first, **_figures(simulation.program, segments), "versions": versions()}  # fmt: skip
+    if profile:
+        figures["profile"] = profiled(simulation.program, simulation.threads, segments, figures["synaptic_events_per_s"])
     print_figures(figures)
     if json_path is not None:
         json_path.write_text(json.dumps(figures, indent=1) + "\n")
@@ -100,23 +67,55 @@ def _checked_scale(scale: float, benchmark: Benchmark) -> float:
     return scale
 
 
-def _timed(simulation: Simulation, duration: float) -> tuple[float, Recording]:
-    started = time.perf_counter()
-    recording = simulation.run(duration)
-    return time.perf_counter() - started, recording
+def _check_counts(name: str, benchmark: Benchmark, *, repeats: int, batch: int, profile: bool) -> None:
+    if repeats < 1:
+        raise DescriptionError(f"bench: expected at least 1 repeat, got {repeats}")
+    if batch < 1:
+        raise DescriptionError(f"bench: expected a batch of at least 1 sample, got {batch}")
+    if batch > 1 and benchmark.sample is None:
+        raise DescriptionError(f"bench: {name} does not work on samples, so it has no batches; leave out --batch")
+    if batch > 1 and profile:
+        raise DescriptionError("bench: a batch runs on several engines at once, which are not profiled; leave out --batch or --profile")
 
 
-def _figures(program: Program, segments: list[tuple[float, Recording]], duration: float) -> dict[str, Any]:
-    ratios = [1e3 * wall / duration for wall, _ in segments]
-    spikes = sum(len(spikes) for _, recording in segments for spikes in recording.spikes.values())
-    events = sum(_events(program, recording) for _, recording in segments)
+def _timed(simulation: Simulation, benchmark: Benchmark, duration: float, repeats: int, batch: int) -> list[Timed]:
+    segments = []
+    for repeat in range(repeats):
+        if batch > 1:
+            rounds = max(1, round(duration / (batch * (benchmark.sample or duration))))
+            seeds = [range((repeat * rounds + k) * batch, (repeat * rounds + k + 1) * batch) for k in range(rounds)]
+            started = time.perf_counter()
+            recordings = [recording for chosen in seeds for recording in simulation.trials(benchmark.sample or duration, seeds=chosen)]
+            segments.append(Timed(1e-3 * (benchmark.sample or duration) * len(recordings), time.perf_counter() - started, recordings, {}))
+        else:
+            simulation.engine.time_phases()
+            started = time.perf_counter()
+            recording = simulation.run(duration)
+            segments.append(Timed(1e-3 * duration, time.perf_counter() - started, [recording], simulation.engine.phases()))
+    return segments
+
+
+def _figures(program: Program, segments: list[Timed]) -> dict[str, Any]:
+    ratios = [segment.wall / segment.model for segment in segments]
+    recordings = [recording for segment in segments for recording in segment.recordings]
+    spikes = sum(len(spikes) for recording in recordings for spikes in recording.spikes.values())
+    events = sum(_events(program, recording) for recording in recordings)
+    model, wall = (sum(column) for column in zip(*((segment.model, segment.wall) for segment in segments), strict=True))
     return {
         "neurons": program.neurons, "synapses": program.synapses, "wall_per_model_time": statistics.median(ratios),
-        "wall_per_model_time_min": min(ratios), "wall_per_model_time_max": max(ratios),
-        "synaptic_events_per_s": events / sum(wall for wall, _ in segments), "spikes": spikes,
-        "rate_hz": 1e3 * spikes / (program.neurons * duration * len(segments)),
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "spike_hash": _spike_hash(segments),
+        "wall_per_model_time_min": min(ratios), "wall_per_model_time_max": max(ratios), **_split(segments),
+        "synaptic_events_per_s": events / wall, "spikes": spikes, "rate_hz": spikes / (program.neurons * model),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "spike_hash": _spike_hash(recordings),
     }  # fmt: skip
+
+
+def _split(segments: list[Timed]) -> dict[str, float]:
+    """Wall time per model time that neurons, synapses and all else take, each the median over the segments."""
+    if not segments[0].phases:
+        return {}
+    shares = {phase: [segment.phases[phase] / segment.model for segment in segments] for phase in ("update", "deliver")}
+    shares["other"] = [(s.wall - s.phases["update"] - s.phases["deliver"]) / s.model for s in segments]
+    return {f"wall_per_model_time_{phase}": statistics.median(values) for phase, values in shares.items()}
 
 
 def _events(program: Program, recording: Recording) -> int:
@@ -132,10 +131,10 @@ def _events(program: Program, recording: Recording) -> int:
     return total
 
 
-def _spike_hash(segments: list[tuple[float, Recording]]) -> str:
+def _spike_hash(recordings: list[Recording]) -> str:
     """A hash of all recorded spikes, to compare runs."""
     digest = hashlib.sha256()
-    for _, recording in segments:
+    for recording in recordings:
         for name, spikes in recording.spikes.items():
             steps = np.rint(spikes.times / recording.dt).astype(np.int64)
             digest.update(name.encode() + steps.tobytes() + spikes.ids.astype(np.int64).tobytes())
@@ -143,12 +142,16 @@ def _spike_hash(segments: list[tuple[float, Recording]]) -> str:
 
 
 def print_figures(figures: Mapping[str, Any]) -> None:
-    """The figures as a table."""
+    """The figures as a table, and the profile as another."""
     from rich.console import Console
     from rich.table import Table
 
+    console = Console()
     table = Table(title=f"{figures['benchmark']}, scale {figures['scale']:g}", show_header=False)
     for key, value in figures.items():
-        shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, Mapping) else value
-        table.add_row(key, f"{shown:,.4g}" if isinstance(shown, float) else f"{shown:,}" if isinstance(shown, int) else str(shown))
-    Console().print(table)
+        if key != "profile":
+            shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, Mapping) else value
+            table.add_row(key, f"{shown:,.4g}" if isinstance(shown, float) else f"{shown:,}" if isinstance(shown, int) else str(shown))
+    console.print(table)
+    if "profile" in figures:
+        console.print(profile_table(figures["profile"]))

@@ -46,18 +46,21 @@ def run(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="cuba, coba, brunel, microcircuit: published networks; feedforward: layers.")],
+    name: Annotated[str, typer.Argument(help="cuba, coba, brunel or microcircuit; feedforward or feedforward_sparse.")],
     scale: Annotated[float, typer.Option(help="Number of neurons, times the published one.")] = 1.0,
     threads: Threads = None,
     time: Annotated[float | None, typer.Option(help="Model time of one timed segment, in ms; by default 1000, or 100 samples.")] = None,
     repeats: Annotated[int, typer.Option(help="Timed segments; the median is reported.")] = 3,
-    precision: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
+    precision: Annotated[str | None, typer.Option(help="float32, the default, or float64.")] = None,
+    batch: Annotated[int, typer.Option(help="Samples at once, of the feed-forward networks.")] = 1,
+    profile: Annotated[bool, typer.Option("--profile", help="Compare each phase of a step with the limits of this machine.")] = False,
     json: Annotated[Path | None, typer.Option(help="Also write the figures to this file.")] = None,
 ) -> None:
     """Measure a published network: build time, wall time per model time, events per second, memory."""
     from spikesim.bench import bench_network
 
-    bench_network(name, scale=scale, threads=threads, duration=time, repeats=repeats, precision=precision, json_path=json)
+    bench_network(name, scale=scale, threads=threads, duration=time, repeats=repeats, precision=precision, batch=batch, profile=profile,
+                  json_path=json)  # fmt: skip
 
 
 @app.command()

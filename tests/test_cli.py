@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import spikesim as sim
-from spikesim.bench import BENCHMARKS
+from spikesim.benchmarks import BENCHMARKS
 from spikesim.version import VERSION
 
 COMMANDS = ("demo", "run", "bench", "info")
@@ -161,6 +161,9 @@ BAD = {  # name: (arguments, exit code, what is said)
     "benchmark of nan neurons": (("bench", "cuba", "--scale", "nan"), 1, "scale"),
     "benchmark without end": (("bench", "cuba", "--scale", "inf"), 1, "scale"),
     "benchmark of fixed size": (("bench", "feedforward", "--scale", "2"), 1, "scale 2 is too large for this network, expected at most 1"),
+    "benchmark without batches": ((*BENCH, "--batch", "2"), 1, "cuba does not work on samples"),
+    "benchmark of an empty batch": (("bench", "feedforward", "--batch", "0"), 1, "at least 1 sample"),
+    "profile of a batch": (("bench", "feedforward", "--batch", "2", "--profile"), 1, "not profiled"),
     "benchmark of no time": ((*BENCH[:4], "--time", "0"), 1, "time|duration"),
     "figures onto a folder": ((*BENCH, "--json", "folder"), 1, "folder"),
     "pictures onto a file": (("demo", "--out", "junk.h5"), 1, "junk.h5"),
@@ -198,9 +201,10 @@ def test_a_failed_run_leaves_no_debris(outcomes, folder):
 
 # ---- bench and demo --------------------------------------------------------------------------------------------------
 
-FIGURES = {"benchmark": str, "scale": float, "threads": int, "precision": str, "build_time_s": float, "first_run_s": float,
+FIGURES = {"benchmark": str, "scale": float, "threads": int, "precision": str, "batch": int, "build_time_s": float, "first_run_s": float,
            "neurons": int, "synapses": int, "wall_per_model_time": float, "wall_per_model_time_min": float,
-           "wall_per_model_time_max": float, "synaptic_events_per_s": float, "spikes": int, "rate_hz": float,
+           "wall_per_model_time_max": float, "wall_per_model_time_update": float, "wall_per_model_time_deliver": float,
+           "wall_per_model_time_other": float, "synaptic_events_per_s": float, "spikes": int, "rate_hz": float,
            "peak_memory_bytes": int, "spike_hash": str, "versions": dict}  # fmt: skip
 
 
@@ -217,6 +221,9 @@ def test_bench_writes_its_figures(tmp_path):
         assert {key: type(value) for key, value in figures.items()} == FIGURES
         assert (figures["benchmark"], figures["scale"], figures["threads"], figures["neurons"]) == ("cuba", 0.1, threads, 400)
         assert 0.0 < figures["wall_per_model_time_min"] <= figures["wall_per_model_time"] <= figures["wall_per_model_time_max"]
+        parts = [figures[f"wall_per_model_time_{phase}"] for phase in ("update", "deliver", "other")]
+        assert min(parts) > 0.0
+        assert figures["wall_per_model_time_min"] * 0.9 < sum(parts) < figures["wall_per_model_time_max"] * 1.1
         assert figures["rate_hz"] == pytest.approx(figures["spikes"] / (400 * 0.1))
         assert figures["spikes"] > 0
         assert abs(figures["synapses"] - 400 * 80) < 6 * 180
@@ -238,6 +245,36 @@ def test_bench_of_the_other_networks(name, scale, neurons, synapses, time, tmp_p
     events = figures["synaptic_events_per_s"] * figures["wall_per_model_time"] * time * 1e-3
     per_spike = {"brunel": (50.0, 50.0), "feedforward": (1024 * 0.5, 1024.0)}[name]  # synapses a spike passes on average
     assert per_spike[0] * 0.999 <= events / figures["spikes"] <= per_spike[1] * 1.001
+
+
+def test_bench_profile(tmp_path):
+    """The phases add up to the whole; each has its work, and no work is faster than the machine is found to be, within noise."""
+    done = spikesim("bench", "microcircuit", "--scale", 0.05, "--time", 100, "--repeats", 1, "--threads", 2, "--profile", "--json",
+                    tmp_path / "x.json", cwd=tmp_path)  # fmt: skip
+    assert_good(done)
+    figures = json.loads((tmp_path / "x.json").read_text())
+    *phases, limits = figures["profile"]
+    assert [row["phase"] for row in phases] == ["stimuli", "deliver", "update", "wait", "other"]
+    assert sum(row["wall_per_model_time"] for row in phases) == pytest.approx(figures["wall_per_model_time"])
+    for row in phases[:3]:
+        assert row["ns_per_unit_and_core"] > 0.3 * row["limit_ns"] > 0.0
+        assert row["us_per_step"] == pytest.approx(100 * row["wall_per_model_time"])
+    assert limits["read_bytes_per_s"] > 1e8
+    assert "where the time goes" in done.stdout
+
+
+def test_bench_of_a_batch(tmp_path):
+    """Samples side by side are as many seconds of model time, and each has random numbers of its own."""
+    found = {}
+    for batch in (1, 4):
+        done = spikesim(
+            "bench", "feedforward", "--time", 800, "--repeats", 1, "--batch", batch, "--json", tmp_path / "x.json", cwd=tmp_path
+        )
+        assert_good(done)
+        found[batch] = json.loads((tmp_path / "x.json").read_text())
+    assert found[4]["batch"] == 4
+    assert found[4]["rate_hz"] == pytest.approx(found[1]["rate_hz"], rel=0.05)
+    assert "wall_per_model_time_update" not in found[4]
 
 
 @pytest.mark.parametrize(("scale", "synapses"), [(0.1, 80), (1, 80), (10, 800), (25, 1000)])

@@ -38,7 +38,7 @@ LAYERS = (
     {"convert", "convert.graph", "convert.calibrate", "convert.lower", "convert.cost", "convert.report", "convert.converted"},
     {"models", "models.data", "models.train", "models.lenet", "models.networks", "models.networks.vogels_abbott",
      "models.networks.microcircuit", "models.networks.brunel", "models.networks.feedforward"},
-    {"info", "run_file", "bench", "roofline", "demo", "cli", "__main__"},
+    {"info", "run_file", "benchmarks", "bench", "roofline", "profile", "demo", "cli", "__main__"},
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spikesim.bench import BENCHMARKS
+from spikesim.benchmarks import BENCHMARKS
 from spikesim.simulation import Simulation
 
 BENCHMARKS_FOLDER = Path(__file__).resolve().parents[1] / "examples" / "benchmarks"
@@ -29,7 +29,7 @@ warnings.simplefilter("ignore")
 import brian2 as b2
 from brian2_translation import translated
 from figures import size
-from spikesim.bench import BENCHMARKS
+from spikesim.benchmarks import BENCHMARKS
 
 name, scale, time = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
 b2.seed(1)
@@ -97,7 +97,7 @@ def test_compiled_brian2(tmp_path):
 @needs("norse")
 def test_norse():
     """norse integrates the same layers in every step, several samples at once."""
-    figures = peer("norse_feedforward.py", "--batch", 4, "--time", 800.0, "--eager")
+    figures = peer("norse_feedforward.py", "feedforward", "--batch", 4, "--time", 800.0, "--eager")
     assert figures["rate_hz"] == pytest.approx(spikesim_rate("feedforward", 1.0, 800.0), rel=0.02)
 
 

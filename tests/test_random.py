@@ -11,7 +11,23 @@ from numba import njit
 
 from spikesim.distributions import LARGEST_NORMAL
 from spikesim.errors import SpikesimError
-from spikesim.random import PAIRS, PARAMETER, SOURCE, WEIGHT, below, philox, standard_normal, stream, unit32, unit52, word_of, words
+from spikesim.random import (
+    PAIRS,
+    PARAMETER,
+    SOURCE,
+    WEIGHT,
+    below,
+    cosine_of_turn,
+    half_of,
+    logarithm,
+    philox,
+    standard_normal,
+    stream,
+    unit32,
+    unit52,
+    word_of,
+    words,
+)  # fmt: skip
 
 ONES = 2**32 - 1
 # counter, key, words: Salmon et al. (2011), the file kat_vectors of Random123
@@ -106,6 +122,26 @@ def test_a_draw_is_named_by_counter_and_key(seed: int, number_stream: int, numbe
 def test_four_neurons_share_a_block(seed: int, number_stream: int, neuron: int, step: int) -> None:
     block = words(*map(np.uint64, (seed, number_stream, neuron // 4, step)))
     assert word_of(np.uint64(seed), np.uint64(number_stream), neuron, step) == block[neuron % 4]
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=U64, number_stream=U32, neuron=st.integers(0, 2**31 - 1), step=U32)
+def test_eight_neurons_share_a_block_of_halves(seed: int, number_stream: int, neuron: int, step: int) -> None:
+    block = words(*map(np.uint64, (seed, number_stream, neuron // 8, step)))
+    halves = [int(word) >> shift & 0xFFFF for word in block for shift in (0, 16)]
+    assert half_of(np.uint64(seed), np.uint64(number_stream), neuron, step) == halves[neuron % 8]
+
+
+@settings(max_examples=300, deadline=None)
+@given(u=st.floats(2.0**-60, 1.0) | st.floats(1.0, 1e300) | st.integers(0, 2**32 - 1).map(lambda word: (word + 0.5) / 2**32))
+def test_logarithm(u: float) -> None:
+    assert logarithm(u) == pytest.approx(math.log(u), rel=2e-15, abs=1e-17)
+
+
+@settings(max_examples=300, deadline=None)
+@given(u=st.floats(0.0, 1.0) | st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]))
+def test_cosine_of_a_turn(u: float) -> None:
+    assert cosine_of_turn(u) == pytest.approx(math.cos(2.0 * math.pi * u), abs=1e-15)
 
 
 def test_lanes_are_uniform_and_independent() -> None:

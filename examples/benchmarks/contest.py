@@ -23,6 +23,7 @@ class Setting(NamedTuple):
     scale: float
     time: float | None  # ms
     folder: str
+    batch: int
 
 
 def options(**values: Any) -> list[str]:
@@ -43,8 +44,8 @@ def brian2(setting: Setting, threads: int) -> dict[str, Measure]:
 
 
 def norse(setting: Setting, threads: int) -> dict[str, Measure]:
-    measure = partial(script, PEERS / "norse_feedforward.py", *options(threads=threads, time=setting.time))
-    return {f"norse, batch {batch}, {_threads(threads)}": partial(measure, *options(batch=batch)) for batch in (1, 64)}
+    arguments = [setting.network, *options(batch=setting.batch, threads=threads, time=setting.time)]
+    return {f"norse, {_threads(threads)}": partial(script, PEERS / "norse_feedforward.py", *arguments)}
 
 
 PREPARE = {"nest": nest, "brian2": brian2, "norse": norse}
@@ -62,14 +63,15 @@ def contest(network: str, peers: Mapping[str, float], *, also: Mapping[str, floa
         peer_threads: Annotated[int | None, typer.Option(help="Threads of the peer; what may suit it best by default.")] = None,
         rounds: Annotated[int, typer.Option(help="How often each is measured.")] = 5,
         time: Annotated[float | None, typer.Option(help="Model time of a measurement, in ms.")] = None,
+        batch: Annotated[int, typer.Option(help="Samples at once; NEST and Brian2 take one after the other all the same.")] = 1,
         precision: Annotated[str | None, typer.Option(help="Precision of spikesim: float32 or float64.")] = None,
     ) -> None:
         check(network, peers, against, scale)
-        chosen = options(threads=threads, precision=precision)
+        chosen = options(threads=threads, precision=precision, batch=None if batch == 1 else batch)
         ours = spikesim_bench(network, *options(scale=scale, time=time), *chosen)
         contenders = {" ".join(["spikesim", *chosen]): ours}
         with tempfile.TemporaryDirectory() as folder:
-            setting = Setting(network, scale, time, folder)
+            setting = Setting(network, scale, time, folder, batch)
             for number in sorted(THREADS[against]) if peer_threads is None else [peer_threads]:
                 contenders |= PREPARE[against](setting, number)
             side_by_side(f"{network}, scale {scale:g}", contenders, rounds=rounds, also=also)

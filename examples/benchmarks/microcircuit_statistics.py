@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 import spikesim as sim
-from spikesim.bench import BENCHMARKS
+from spikesim.benchmarks import BENCHMARKS
 from spikesim.models.networks.microcircuit import POPULATIONS, microcircuit
 from spikesim.recording import Spikes, recorded
 

@@ -1,5 +1,6 @@
 """The CPU engine: numba kernels, one thread for each part of the neurons."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -39,6 +40,7 @@ class Cpu:
         self._allocate()
         self.plan = self._plan()
         self.types = np.zeros(1, program.accumulator)[0], np.zeros(1, precision)[0]
+        self.running = 0.0  # s, in the time loop
         self.pool = ThreadPoolExecutor(self.parts) if self.parts > 1 else None
         self.restore(initial_state(program))
 
@@ -108,10 +110,12 @@ class Cpu:
         """From now on, count the time that each phase of a step takes."""
         self.plan["timed"] = 1
         self.ticks[:] = 0
+        self.running = 0.0
 
     def phases(self) -> dict[str, float]:
-        """The share of each phase in the time since `time_phases`, over all threads."""
-        return dict(zip(PHASES, (self.ticks.sum(axis=0) / max(1, self.ticks.sum())).tolist(), strict=False))
+        """The wall time (s) of each phase since `time_phases`, the mean over the threads."""
+        shares = self.ticks[:, : len(PHASES)].sum(axis=0) / max(1, self.ticks.sum())
+        return dict(zip(PHASES, (self.running * shares).tolist(), strict=True))
 
     def hold(self, index: int, values: np.ndarray) -> None:
         """Replace the values of a held current, float64 (changes, 1 or neurons)."""
@@ -132,11 +136,13 @@ class Cpu:
         self.recorded[:] = 0
         self.neuron_counts[:] = 0
         self.barrier[:] = 0
+        started = time.perf_counter()
         if self.pool is None:
             work(self.plan, *self.types, 0, first, steps)
         else:
             for done in [self.pool.submit(work, self.plan, *self.types, part, first, steps) for part in range(self.parts)]:
                 done.result()
+        self.running += time.perf_counter() - started
         self.step += steps
         return self._segment(first, steps)
 

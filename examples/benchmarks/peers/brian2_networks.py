@@ -18,7 +18,7 @@ import typer
 from brian2_translation import translated
 from figures import print_figures, size
 
-from spikesim.bench import BENCHMARKS
+from spikesim.benchmarks import BENCHMARKS
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -14,7 +14,7 @@ import typer
 from figures import print_figures, size
 
 import spikesim as sim
-from spikesim.bench import BENCHMARKS
+from spikesim.benchmarks import BENCHMARKS
 from spikesim.distributions import support
 from spikesim.network import Network, Projection
 from spikesim.population import Population

@@ -1,6 +1,6 @@
 """norse's side of feedforward.py: batches of samples through the same layers; prints JSON.
 
-    python norse_feedforward.py [--batch 1] [--threads 1] [--time 10000] [--eager]
+    python norse_feedforward.py feedforward [--batch 1] [--threads 1] [--time 10000] [--eager]
 
 A layer first multiplies the spikes of all steps with its weights and then goes through the steps, which takes norse less time
 than all layers in each step. The step is compiled, unless it shall be eager; that counts as building.
@@ -14,7 +14,7 @@ import torch
 import typer
 from figures import print_figures, size
 
-from spikesim.bench import BENCHMARKS
+from spikesim.benchmarks import BENCHMARKS
 from spikesim.models.networks.feedforward import SAMPLE
 from spikesim.network import Network
 
@@ -24,8 +24,8 @@ with warnings.catch_warnings():
     from norse.torch.functional.lif_box import lif_box_feed_forward_step
 
 
-def main(batch: int = 1, threads: int = 1, time: float | None = None, eager: bool = False) -> None:
-    benchmark = BENCHMARKS["feedforward"]
+def main(name: str, batch: int = 1, threads: int = 1, time: float | None = None, eager: bool = False) -> None:
+    benchmark = BENCHMARKS[name]
     rounds = math.ceil((benchmark.duration if time is None else time) / (batch * SAMPLE))
     torch.set_num_threads(threads)
     torch.manual_seed(1)
