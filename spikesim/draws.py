@@ -13,7 +13,7 @@ from numba import njit
 from spikesim.description import Distribution
 from spikesim.distributions import ClippedNormal, LogNormal, Normal, Uniform
 from spikesim.kernel import kernel
-from spikesim.random import standard_normal, unit52, words
+from spikesim.random import standard_normal, unit52, words, words_in_loop
 
 CONSTANT, ARRAY, UNIFORM, NORMAL, CLIPPED_NORMAL, LOG_NORMAL, LIMITS = range(7)
 KINDS = {Uniform: UNIFORM, Normal: NORMAL, ClippedNormal: CLIPPED_NORMAL, LogNormal: LOG_NORMAL}
@@ -58,7 +58,7 @@ def draw_many(kind, numbers, seed, stream, indices, out):
     if kind in (NORMAL, CLIPPED_NORMAL):
         mean, sd = numbers[0], numbers[1]
         for k in range(len(out)):
-            w0, w1, _, _ = words(seed, stream, np.uint64(indices[k]), np.uint64(0))
+            w0, w1, _, _ = words_in_loop(seed, stream, np.uint64(indices[k]), np.uint64(0))
             out[k] = mean + sd * standard_normal(w0, w1)
         if kind == CLIPPED_NORMAL:
             low, high = numbers[2], numbers[3]

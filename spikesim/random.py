@@ -59,9 +59,15 @@ def philox(c0, c1, c2, c3, k0, k1):
 
 
 @njit(inline="always")
+def words_in_loop(seed, stream, number, step):
+    """The same as `words`, written out where it is called: only then are loops over it turned into vector instructions."""
+    return philox(number & MASK, number >> SHIFT, step & MASK, stream & MASK, seed & MASK, seed >> SHIFT)
+
+
+@njit
 def words(seed, stream, number, step):
     """The four words of the draw named (seed, stream, number, step), all arguments uint64."""
-    return philox(number & MASK, number >> SHIFT, step & MASK, stream & MASK, seed & MASK, seed >> SHIFT)
+    return words_in_loop(seed, stream, number, step)
 
 
 @njit

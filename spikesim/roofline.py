@@ -22,7 +22,7 @@ import numpy as np
 
 from spikesim.errors import DescriptionError
 from spikesim.kernel import kernel
-from spikesim.random import words
+from spikesim.random import words_in_loop
 
 READ_BYTES = 256_000_000  # by all threads together
 NEAR_BYTES, FAR_BYTES = 150_000, 64_000_000  # of a row, one for each thread
@@ -70,7 +70,7 @@ def draw_words(seed, count):
     """The exclusive or of the first words of a stream, ``count`` blocks of four."""
     found = np.uint64(0)
     for k in range(count):
-        w0, w1, w2, w3 = words(seed, np.uint64(0), np.uint64(k), np.uint64(0))
+        w0, w1, w2, w3 = words_in_loop(seed, np.uint64(0), np.uint64(k), np.uint64(0))
         found ^= w0 ^ w1 ^ w2 ^ w3
     return found
 

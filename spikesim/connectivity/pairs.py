@@ -16,7 +16,7 @@ from numba import njit
 
 from spikesim.connectivity import rules
 from spikesim.kernel import kernel
-from spikesim.random import MASK, below, unit52, words
+from spikesim.random import MASK, below, unit52, words, words_in_loop
 
 LEAST_CHUNK = 1 << 15
 DRAWN = 512  # words drawn at a time, in loops that become vector instructions
@@ -170,7 +170,7 @@ def _draw_below(request, first, attempt, count, picks):
     """``picks[k]`` for synapse first + k: uniform in [0, count)."""
     seed, stream = request.seed, request.stream
     for k in range(len(picks)):
-        w0, w1, _, _ = words(seed, stream, np.uint64(first + k), attempt)
+        w0, w1, _, _ = words_in_loop(seed, stream, np.uint64(first + k), attempt)
         picks[k] = below(count, w0, w1)
 
 

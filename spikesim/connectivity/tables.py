@@ -17,7 +17,7 @@ from spikesim.connectivity.pairs import PairSource
 from spikesim.draws import ARRAY, CONSTANT, draw_many, guided
 from spikesim.errors import MemoryNeededError
 from spikesim.kernel import kernel
-from spikesim.random import words
+from spikesim.random import words_in_loop
 
 BLOCK = 1 << 16
 MOST = 2**32 - 1  # synapses of one table
@@ -96,7 +96,7 @@ def _draw_columns(d, numbers, seed, column, out):
             out[k] = column[d.steps[numbers[k]]]
     else:
         for k in range(len(out)):
-            w0, _, _, _ = words(seed, stream, np.uint64(numbers[k]), np.uint64(0))
+            w0, _, _, _ = words_in_loop(seed, stream, np.uint64(numbers[k]), np.uint64(0))
             out[k] = w0
         for k in range(len(out)):
             out[k] = column[least + guided(d.limits, d.guide, np.uint64(out[k]))]

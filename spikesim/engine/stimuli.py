@@ -7,7 +7,7 @@ from spikesim.draws import GUIDED, UNDECIDED, reached
 from spikesim.engine.native import pointer, pointer_like
 from spikesim.engine.parts import below, clip, share, span
 from spikesim.engine.plan import CELLS, DRIVE, HELD, NOISE
-from spikesim.random import half_of, standard_normal, words
+from spikesim.random import half_of, standard_normal, words, words_in_loop
 
 DRAWN = 256  # random words drawn at a time
 MARKS = np.uint64(0x8080808080808080)  # UNDECIDED has this bit in each byte; counts seldom do
@@ -143,6 +143,6 @@ def _reached(plan, drive, i, step):
 def draw_words(seed, stream, first, step, drawn):
     """Fill ``drawn`` with the words of the blocks from ``first`` on, four to each."""
     for block in range(len(drawn) // 4):
-        w0, w1, w2, w3 = words(seed, stream, first + np.uint64(block), step)
+        w0, w1, w2, w3 = words_in_loop(seed, stream, first + np.uint64(block), step)
         drawn[4 * block], drawn[4 * block + 1] = np.uint32(w0), np.uint32(w1)
         drawn[4 * block + 2], drawn[4 * block + 3] = np.uint32(w2), np.uint32(w3)
