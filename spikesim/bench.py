@@ -25,25 +25,26 @@ TIME = limits("ms", above=0.0, varies=False)
 
 
 def bench_network(name: str, *, scale: float, threads: int | None, duration: float | None, repeats: int, precision: str | None,
-                  batch: int, profile: bool, json_path: Path | None) -> dict[str, Any]:  # fmt: skip
+                  batch: int, procedural: bool, profile: bool, json_path: Path | None) -> dict[str, Any]:  # fmt: skip
     """Build a network of the table, warm it up, time ``repeats`` segments of it, print and return the figures.
 
     duration: of a segment in ms, by default the benchmark's own. batch: so many samples at once, of networks that work on
-    samples. profile: also compare each phase of a step with what the machine can do.
+    samples. procedural: draw synapses again at each spike. profile: also compare each phase of a step with what the machine can do.
     """
     benchmark = _chosen(name)
     scale = _checked_scale(scale, benchmark)
     length: float = checked_number(benchmark.duration if duration is None else duration, "bench: time", TIME)
     _check_counts(name, benchmark, repeats=repeats, batch=batch, profile=profile)
     started = time.perf_counter()
-    simulation = Simulation(benchmark.build(scale), dt=benchmark.dt, seed=1, threads=threads, precision=precision)
+    simulation = Simulation(benchmark.build(scale), dt=benchmark.dt, seed=1, threads=threads, precision=precision, procedural=procedural)
     built = time.perf_counter() - started
     started = time.perf_counter()
     simulation.run(benchmark.warm_up, progress=False)
     first = time.perf_counter() - started
     segments = _timed(simulation, benchmark, length, repeats, batch)
     figures = {"benchmark": name, "scale": scale, "threads": simulation.threads, "precision": simulation.precision, "batch": batch,
-               "build_time_s": built, "first_run_s": first, **_figures(simulation.program, segments), "versions": versions()}  # fmt: skip
+               "procedural": procedural, "build_time_s": built, "first_run_s": first,
+               **_figures(simulation.program, segments), "versions": versions()}  # fmt: skip
     if profile:
         figures["profile"] = profiled(simulation.program, simulation.threads, segments, figures["synaptic_events_per_s"])
     print_figures(figures)
@@ -123,8 +124,8 @@ def _events(program: Program, recording: Recording) -> int:
     total = 0
     for cells in program.cells:
         counts = np.bincount(recording.spikes[cells.name].ids, minlength=cells.size)
-        for table in (table for table in program.tables if table.source == cells.index):
-            total += int(counts @ np.diff(table.segments[:: len(table.delays)]))
+        for held in (held for held in program.tables + program.rows if held.source == cells.index):
+            total += int(counts @ held.out_degrees)
         for block in (block for block in program.dense if block.ends.source == cells.index):
             sources, targets = block.weights.shape
             total += int(counts[block.ends.source_start :: block.ends.source_step][:sources].sum()) * targets

@@ -53,14 +53,15 @@ def bench(
     repeats: Annotated[int, typer.Option(help="Timed segments; the median is reported.")] = 3,
     precision: Annotated[str | None, typer.Option(help="float32, the default, or float64.")] = None,
     batch: Annotated[int, typer.Option(help="Samples at once, of the feed-forward networks.")] = 1,
+    procedural: Annotated[bool, typer.Option("--procedural", help="Draw synapses again at each spike instead of storing them.")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Compare each phase of a step with the limits of this machine.")] = False,
     json: Annotated[Path | None, typer.Option(help="Also write the figures to this file.")] = None,
 ) -> None:
     """Measure a published network: build time, wall time per model time, events per second, memory."""
     from spikesim.bench import bench_network
 
-    bench_network(name, scale=scale, threads=threads, duration=time, repeats=repeats, precision=precision, batch=batch, profile=profile,
-                  json_path=json)  # fmt: skip
+    bench_network(name, scale=scale, threads=threads, duration=time, repeats=repeats, precision=precision, batch=batch,
+                  procedural=procedural, profile=profile, json_path=json)  # fmt: skip
 
 
 @app.command()

@@ -12,6 +12,7 @@ quantum of each receptor.
 | Layout.bounds             | (parts + 1, cells)  | int64            | neurons of each part |
 | Layout.slots              | (parts, cells, ports) | int64          | first input slot, -1 for none |
 | Table.*                   |                     |                  | see `spikesim.connectivity.tables` |
+| Rows.*                    |                     |                  | see `spikesim.connectivity.procedural` |
 | DenseBlock.weights        | (sources, targets)  | int16 or int32   | in quanta |
 | ConvBlock.weights         | (channels in, *kernel (3), channels out / groups) | int16 or int32 | in quanta |
 """
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from spikesim.connectivity.procedural import Rows
 from spikesim.connectivity.tables import BLOCK, Table
 
 MEMBRANE, POISSON, TRAIN = range(3)  # what makes a population's spikes
@@ -79,6 +81,12 @@ class Layout:
     @property
     def parts(self) -> int:
         return len(self.bounds) - 1
+
+    def region(self, part: int) -> tuple[int, int]:
+        """The input slots [first, last) of a part."""
+        starts, sizes = self.slots[part], np.diff(self.bounds[part : part + 2], axis=0).T
+        ends = (starts + sizes)[starts >= 0]
+        return int(min(starts[starts >= 0], default=0)), int(max(ends, default=0))
 
 
 @dataclass(frozen=True)
@@ -187,6 +195,7 @@ class Program:
     cells: tuple[Cells, ...]
     layout: Layout
     tables: tuple[Table, ...]
+    rows: tuple[Rows, ...]  # in place of tables: synapses that are drawn again for each spike
     dense: tuple[DenseBlock, ...]
     conv: tuple[ConvBlock, ...]
     held: tuple[Held, ...]
@@ -195,7 +204,7 @@ class Program:
     samplers: tuple[Sampler, ...]
     spike_cells: tuple[bool, ...]  # whose spikes are recorded
     count_cells: tuple[bool, ...]  # whose spikes are counted
-    accumulator: type  # int32, or int64 where all spikes together could overflow it
+    accumulator: type  # int32, or int64 where all spikes together could overflow it, which of rows is not known
     stages: int
     longest_delay: int  # steps
     rounding: tuple[Rounding, ...]
@@ -206,8 +215,8 @@ class Program:
 
     @property
     def synapses(self) -> int:
-        """Stored weights, shared ones counted once."""
-        return sum(len(t.synapses) for t in self.tables) + sum(b.weights.size for b in self.dense + self.conv)
+        """Weights, shared ones counted once."""
+        return sum(int(s.out_degrees.sum()) for s in self.tables + self.rows) + sum(b.weights.size for b in self.dense + self.conv)
 
     def cells_named(self, name: str) -> Cells:
         return next(cells for cells in self.cells if cells.name == name)

@@ -36,11 +36,13 @@ class Simulation:
     network: the description, as it is now (later changes to it have no effect). dt: time step in ms. seed: 0 to
     2**64 - 1; the same seed gives the same spikes. engine: "cpu" or "reference". threads: for the cpu engine, by
     default as many as pay; the spikes do not depend on it. precision: of the neurons' state,
-    "float32" or "float64"; by default the first that the engine has, float32 on "cpu".
+    "float32" or "float64"; by default the first that the engine has, float32 on "cpu". procedural: do not store the
+    synapses of sparse projections, but draw those of a neuron again whenever it fires: the same spikes in less memory and
+    more time. Engines that cannot do so ("reference") store them nevertheless.
     """
 
     def __init__(self, network: Network, *, dt: float, seed: int = 0, engine: str = "cpu", threads: int | None = None,
-                 precision: str | None = None, progress: bool = True) -> None:  # fmt: skip
+                 precision: str | None = None, procedural: bool = False, progress: bool = True) -> None:  # fmt: skip
         if not isinstance(network, Network):
             raise KindError(f"Simulation: expected a Network, got {network!r}")
         if not isinstance(engine, str) or engine not in ENGINES:
@@ -49,11 +51,15 @@ class Simulation:
         precision = kind.precisions[0] if precision is None else precision
         if precision not in kind.precisions:
             raise UnsupportedError(f"Simulation: engine {engine!r} computes in {' or '.join(kind.precisions)}, not in {precision!r}")
+        if not isinstance(procedural, bool):
+            raise KindError(f"Simulation: procedural must be True or False, got {procedural!r}")
         self.network = network.copy()
         self.engine_name, self.precision, self.seed = engine, precision, seed
+        self.procedural = procedural
         self.threads = _threads(threads, network, kind.most_parts, engine)
-        with Progress.of_building(network, shown=progress) as bar:
-            self.program = compile_network(self.network, dt=dt, seed=seed, parts=self.threads, tick=bar.tick)
+        with Progress.of_building(network, shown=progress and not procedural) as bar:
+            self.program = compile_network(self.network, dt=dt, seed=seed, parts=self.threads,
+                                           procedural=procedural and kind.procedural, tick=bar.tick)  # fmt: skip
             self.engine = kind(self.program, precision=precision)
         self.recording: Recording | None = None  # of the last run, also after an interruption
         self.recordings: list[Recording] = []  # of the last trials, likewise
@@ -120,7 +126,7 @@ class Simulation:
         trials = trials_of(self.program, currents=currents, rates=rates, seeds=seeds)
         program = self.program
         if program.layout.parts > 1:
-            program = compile_network(self.network, dt=program.dt, seed=self.seed)
+            program = compile_network(self.network, dt=program.dt, seed=self.seed, procedural=bool(program.rows))
         workers = min(len(trials), cores()) if self.engine_name == "cpu" else 1
         results: list[Recording | None] = [None] * len(trials)
         with Interrupt() as interrupt, Progress.of_trials(len(trials), shown=progress) as bar:
@@ -148,7 +154,8 @@ class Simulation:
         state = self.engine.snapshot()
         save(path, "simulation", {
             "network": self.network.data(), "dt": self.program.dt, "seed": self.seed, "engine": self.engine_name,
-            "threads": self.threads, "precision": self.precision, "state": vars(state),
+            "threads": self.threads, "precision": self.precision, "procedural": self.procedural,
+            "state": vars(state),
         })  # fmt: skip
 
     @classmethod
@@ -164,7 +171,8 @@ class Simulation:
             network = Network.from_data(data["network"], str(path))
             precision = data["precision"] if engine is None or data["precision"] in engine_class(engine).precisions else None
             made = cls(network, dt=data["dt"], seed=data["seed"], engine=data["engine"] if engine is None else engine,
-                       threads=data["threads"] if threads is None and engine is None else threads, precision=precision)  # fmt: skip
+                       threads=data["threads"] if threads is None and engine is None else threads, precision=precision,
+                       procedural=data["procedural"])  # fmt: skip
             made.engine.restore(_checked_state(State(**data["state"]), made.program))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, SpikesimError) and not isinstance(error, DescriptionError):

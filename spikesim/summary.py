@@ -13,10 +13,11 @@ from spikesim.distributions import support
 from spikesim.machine import readable
 from spikesim.network import Network
 from spikesim.neurons.model import Neuron
-from spikesim.population import overlap
+from spikesim.population import Population, overlap
 
 TARGET_BYTES = WEIGHT_BYTES = 2.0  # the weight 4 where its dynamic range needs it
 NEURON_BYTES = 64.0
+SPIKE_BYTES, INPUT_BYTES, ROW_BYTES = 4.0, 8.0, 24.0
 
 
 def expected_synapses(network: Network) -> dict[str, float]:
@@ -32,26 +33,33 @@ def stored_weights(network: Network) -> dict[str, float]:
             for name, p in network.projections.items()}  # fmt: skip
 
 
-def memory_needed(network: Network, dt: float | None = None) -> dict[str, float]:
+def memory_needed(network: Network, dt: float | None = None, *, procedural: bool = False) -> dict[str, float]:
     """An estimate in bytes of what the compiled network takes, by projection, and "neurons" for the rest.
 
     Every delay that may occur costs an entry for each source, and spikes are kept for the longest one; without ``dt``
-    delays count as one step.
+    delays count as one step. procedural: synapses are not stored; then input is kept for the longest delay, too.
     """
     variables = {name: len(p.model.variables()) if isinstance(p.model, Neuron) else 0 for name, p in network.populations.items()}
     needed = {"neurons": sum(len(p) * (NEURON_BYTES + 8.0 * variables[name]) for name, p in network.populations.items())}
     longest = {name: support(p.delay)[1] / dt if dt else 1.0 for name, p in network.projections.items()}
     slowest = max(longest, key=longest.__getitem__, default="")
-    needed[f"the longest delay, of {slowest!r}"] = (
-        4.0 * (longest.get(slowest, 0.0) + 1.0) * sum(len(p) for p in network.populations.values())
+    needed[f"the longest delay, of {slowest!r}"] = (longest.get(slowest, 0.0) + 1.0) * sum(
+        len(p) * (SPIKE_BYTES + (INPUT_BYTES * _receptors(p) if procedural else 0.0)) for p in network.populations.values()
     )
     for name, weights in stored_weights(network).items():
         p = network.projections[name]
         sources = len(network.populations[p.source.population])
+        if procedural and not isinstance(p.rule, Structured):
+            needed[name] = ROW_BYTES * sources
+            continue
         width = WEIGHT_BYTES if isinstance(p.rule, Structured) else TARGET_BYTES
         width += 0.0 if isinstance(p.weight, float) and not isinstance(p.rule, Matrix) else WEIGHT_BYTES
         needed[name] = width * weights + 4.0 * sources * _delays(p.delay, dt)
     return needed
+
+
+def _receptors(population: Population) -> int:
+    return len(population.model.receptors) if isinstance(population.model, Neuron) else 0
 
 
 def _delays(delay: float | np.ndarray | Distribution, dt: float | None) -> float:

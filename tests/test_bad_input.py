@@ -94,6 +94,10 @@ def larger() -> sim.Network:
     return net
 
 
+def procedural(rule: Any, **options: Any) -> sim.Simulation:
+    return simulate(connect("input->exc", rule, **options), engine="cpu", procedural=True)
+
+
 @cache
 def driven() -> sim.Simulation:
     net = network()
@@ -511,6 +515,13 @@ RUNS = [
         "float32"),
     Row("unknown precision", lambda: simulate(precision="float16", engine="cpu"), UnsupportedError, "'cpu'",
         "float32 or float64, not in 'float16'"),
+    Row("procedural a number", lambda: simulate(procedural=1), KindError, "procedural", "True or False, got 1"),
+    Row("procedural by target", lambda: procedural(sim.FixedIndegree(2)), UnsupportedError, "'input->exc'", "by FixedIndegree; use Fixed"),
+    Row("procedural list", lambda: procedural(sim.PairList([0], [1])), UnsupportedError, "'input->exc'", "PairList"),
+    Row("procedural matrix", lambda: procedural(sim.Matrix(np.eye(SIZE))), UnsupportedError, "'input->exc'", "Matrix"),
+    Row("procedural total number without multapses", lambda: procedural(sim.FixedTotalNumber(3, multapses=False)), UnsupportedError,
+        "'input->exc'", "FixedTotalNumber without multapses"),
+    Row("procedural without delay", lambda: procedural(sim.AllToAll(), delay=0.0), UnsupportedError, "'input->exc'", "use 0.1 ms"),
     Row("refractory time off the grid", lambda: simulate(populate(LIF(t_ref=2.05))), DescriptionError, "'exc': t_ref", "2.05 ms"),
     Row("one refractory time off the grid", lambda: simulate(populate(LIF(t_ref=[1, 2, 2.5, 3])), dt=1.0), DescriptionError, "'exc'",
         "2.5 ms"),

@@ -201,11 +201,11 @@ def test_a_failed_run_leaves_no_debris(outcomes, folder):
 
 # ---- bench and demo --------------------------------------------------------------------------------------------------
 
-FIGURES = {"benchmark": str, "scale": float, "threads": int, "precision": str, "batch": int, "build_time_s": float, "first_run_s": float,
-           "neurons": int, "synapses": int, "wall_per_model_time": float, "wall_per_model_time_min": float,
-           "wall_per_model_time_max": float, "wall_per_model_time_update": float, "wall_per_model_time_deliver": float,
-           "wall_per_model_time_other": float, "synaptic_events_per_s": float, "spikes": int, "rate_hz": float,
-           "peak_memory_bytes": int, "spike_hash": str, "versions": dict}  # fmt: skip
+FIGURES = {"benchmark": str, "scale": float, "threads": int, "precision": str, "batch": int, "procedural": bool,
+           "build_time_s": float, "first_run_s": float, "neurons": int, "synapses": int, "wall_per_model_time": float,
+           "wall_per_model_time_min": float, "wall_per_model_time_max": float, "wall_per_model_time_update": float,
+           "wall_per_model_time_deliver": float, "wall_per_model_time_other": float, "synaptic_events_per_s": float, "spikes": int,
+           "rate_hz": float, "peak_memory_bytes": int, "spike_hash": str, "versions": dict}  # fmt: skip
 
 
 def test_bench_writes_its_figures(tmp_path):
@@ -261,6 +261,18 @@ def test_bench_profile(tmp_path):
         assert row["us_per_step"] == pytest.approx(100 * row["wall_per_model_time"])
     assert limits["read_bytes_per_s"] > 1e8
     assert "where the time goes" in done.stdout
+
+
+def test_bench_without_stored_synapses(tmp_path):
+    """The same spikes and events, but the rows are drawn."""
+    found = []
+    for flag in ([], ["--procedural"]):
+        done = spikesim("bench", "cuba", "--scale", 0.1, "--time", 50, "--repeats", 1, *flag, "--json", tmp_path / "x.json", cwd=tmp_path)
+        assert_good(done)
+        found.append(json.loads((tmp_path / "x.json").read_text()))
+    assert [figures["procedural"] for figures in found] == [False, True]
+    for key in ("spike_hash", "synapses", "spikes"):
+        assert found[0][key] == found[1][key]
 
 
 def test_bench_of_a_batch(tmp_path):

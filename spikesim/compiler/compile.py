@@ -8,7 +8,15 @@ from spikesim.compiler.cells import compile_population
 from spikesim.compiler.grid import interval_steps
 from spikesim.compiler.quanta import Quantum, choose, rule_weights
 from spikesim.compiler.stimuli import compile_stimuli
-from spikesim.compiler.wiring import Quanta, build_blocks, build_tables, delay_steps, largest_input
+from spikesim.compiler.wiring import (
+    Quanta,
+    build_blocks,
+    build_rows,
+    build_tables,
+    check_procedural,
+    delay_steps,
+    largest_input,
+)
 from spikesim.description import checked_number, limits
 from spikesim.errors import DescriptionError, KindError, MemoryNeededError
 from spikesim.machine import available_bytes, readable
@@ -19,30 +27,34 @@ from spikesim.stimulus import PoissonDrive
 from spikesim.summary import memory_needed
 
 
-def compile_network(network: Network, *, dt: float, seed: int = 0, parts: int = 1,
+def compile_network(network: Network, *, dt: float, seed: int = 0, parts: int = 1, procedural: bool = False,
                     tick: Callable[[int], None] = lambda done: None) -> Program:  # fmt: skip
     """Compile ``network`` for steps of ``dt`` ms and so many ``parts`` (threads).
 
-    The spikes do not depend on ``parts``. ``tick`` is told now and then how many synapses have been drawn (two
-    passes). Raises `DescriptionError` for times off the grid of dt and `MemoryNeededError` for what will not fit.
+    The spikes do not depend on ``parts``, nor on ``procedural``, by which the synapses of sparse projections are not stored.
+    ``tick`` is told now and then how many synapses have been drawn (two passes). Raises `DescriptionError` for times off the
+    grid of dt, `MemoryNeededError` for what will not fit and `UnsupportedError` for what cannot be procedural.
     """
     dt = checked_number(dt, "dt", limits("ms", above=0.0, varies=False))
     check_seed(seed)
     if not network.populations:
         raise DescriptionError("network: there is no population; add one with net.population(...)")
-    check_memory(network, dt)
+    if procedural:
+        check_procedural(network, dt)
+    check_memory(network, dt, procedural=procedural)
     longest = max((int(delay_steps(p, dt)[-1]) for p in network.projections.values() if np.size(p.delay)), default=0)
     quanta = _quanta(network)
     cells = _cells(network, quanta, dt=dt, seed=seed)
     layout = make_layout([c.size for c in cells.values()], [len(c.ports) for c in cells.values()], parts)
-    tables = build_tables(network, cells, layout, quanta, dt=dt, seed=seed, tick=tick)
+    tables = () if procedural else build_tables(network, cells, layout, quanta, dt=dt, seed=seed, tick=tick)
+    rows = build_rows(network, cells, layout, quanta, dt=dt, seed=seed) if procedural else ()
     blocks = build_blocks(network, cells, quanta, dt=dt)
     bound = largest_input(tables, blocks["dense"], blocks["conv"], layout)
     return Program(
-        dt=dt, seed=seed, cells=tuple(cells.values()), layout=layout, tables=tables, **blocks,
+        dt=dt, seed=seed, cells=tuple(cells.values()), layout=layout, tables=tables, rows=rows, **blocks,
         **compile_stimuli(network, cells, dt=dt, seed=seed), samplers=_samplers(network, cells, dt),
         spike_cells=_probed(network, SPIKES), count_cells=_probed(network, COUNTS),
-        accumulator=np.int32 if bound < 2**31 else np.int64, stages=len(network.stages()), longest_delay=longest,
+        accumulator=np.int32 if bound < 2**31 and not rows else np.int64, stages=len(network.stages()), longest_delay=longest,
         rounding=tuple(Rounding(f"{p}.{r}", q.value, q.bits, q.error) for (p, r), q in quanta.items()),
     )  # fmt: skip
 
@@ -94,9 +106,9 @@ def _samplers(network: Network, cells: dict[str, Cells], dt: float) -> tuple[Sam
     return tuple(made)
 
 
-def check_memory(network: Network, dt: float) -> None:
+def check_memory(network: Network, dt: float, *, procedural: bool = False) -> None:
     """Raise `MemoryNeededError` if the network will not fit into memory."""
-    needed = memory_needed(network, dt)
+    needed = memory_needed(network, dt, procedural=procedural)
     total, free = sum(needed.values()), available_bytes()
     if total > free:
         largest = max(needed, key=needed.__getitem__)

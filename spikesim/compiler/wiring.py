@@ -11,12 +11,13 @@ import numpy as np
 from spikesim.compiler.grid import on_grid
 from spikesim.compiler.quanta import Quantum, rule_weights
 from spikesim.connectivity.pairs import PairSource
-from spikesim.connectivity.rules import Matrix
+from spikesim.connectivity.procedural import Rows, drawn_by_source
+from spikesim.connectivity.rules import FixedTotalNumber, Matrix, Rule
 from spikesim.connectivity.structured import Conv, Dense, Pool, Structured
 from spikesim.connectivity.tables import BLOCK, NARROW, WIDE, Delays, Piece, Table, Weights, add_magnitudes, build
 from spikesim.description import Distribution, same
 from spikesim.draws import ARRAY, CONSTANT, LIMITS, encode, guide
-from spikesim.errors import DescriptionError
+from spikesim.errors import DescriptionError, UnsupportedError
 from spikesim.machine import cores
 from spikesim.network import Network, Projection
 from spikesim.program import Cells, ConvBlock, DenseBlock, Ends, Layout
@@ -45,10 +46,9 @@ def build_tables(network: Network, cells: dict[str, Cells], layout: Layout, quan
                  tick: Callable[[int], None]) -> tuple[Table, ...]:  # fmt: skip
     """The tables of all sparse projections, built side by side on all cores."""
     groups: dict[tuple[int, int], list[tuple[Projection, Piece]]] = defaultdict(list)
-    for index, projection in enumerate(network.projections.values()):
-        if not isinstance(projection.rule, Structured):
-            for block, piece in _pieces(projection, index, cells, layout, quanta, dt=dt, seed=seed):
-                groups[cells[projection.source.population].index, block].append((projection, piece))
+    for index, projection in _sparse(network):
+        for _, block, piece in _pieces(projection, index, cells, layout, quanta, dt=dt, seed=seed):
+            groups[cells[projection.source.population].index, block].append((projection, piece))
 
     def one(key: tuple[int, int]) -> Table:
         source, block = key
@@ -72,8 +72,43 @@ def build_tables(network: Network, cells: dict[str, Cells], layout: Layout, quan
             stopped.set()  # after Ctrl-C the pool would otherwise finish all tables first
 
 
-def _pieces(projection: Projection, index: int, cells: dict[str, Cells], layout: Layout, quanta: Quanta, *, dt: float, seed: int):
-    """Yield (block, piece) for every block of input slots that the projection reaches."""
+def build_rows(network: Network, cells: dict[str, Cells], layout: Layout, quanta: Quanta, *, dt: float,
+               seed: int) -> tuple[Rows, ...]:  # fmt: skip
+    """All sparse projections as what their synapses are drawn from; the projections have passed `check_procedural`."""
+    made = []
+    for index, projection in _sparse(network):
+        source = cells[projection.source.population]
+        for part, _, piece in _pieces(projection, index, cells, layout, quanta, dt=dt, seed=seed, block_size=layout.total + 1):
+            made.append(Rows(source.index, source.size, part, piece))
+    return tuple(made)
+
+
+def _sparse(network: Network) -> list[tuple[int, Projection]]:
+    """The projections whose synapses are drawn, with their numbers."""
+    return [(index, p) for index, p in enumerate(network.projections.values()) if not isinstance(p.rule, Structured)]
+
+
+def check_procedural(network: Network, dt: float) -> None:
+    """Raise `UnsupportedError` for a sparse projection whose synapses cannot be drawn again for each spike."""
+    for _, projection in _sparse(network):
+        what = f"projection {projection.name!r}: procedural=True"
+        if not drawn_by_source(projection.rule):
+            raise UnsupportedError(f"{what} cannot draw the synapses of one source by {_brief(projection.rule)}; use FixedProbability, "
+                                   "FixedOutdegree, FixedTotalNumber with multapses, AllToAll or OneToOne, "
+                                   "or store the synapses (procedural=False)")  # fmt: skip
+        if np.size(projection.delay) and delay_steps(projection, dt)[0] < 1:
+            raise UnsupportedError(f"{what} needs a delay of at least one step, got 0 ms; use {dt:g} ms, "
+                                   "or store the synapses (procedural=False)")  # fmt: skip
+
+
+def _brief(rule: Rule) -> str:
+    """The rule by name, with its flags if they are what matters."""
+    return "FixedTotalNumber without multapses" if isinstance(rule, FixedTotalNumber) else type(rule).__name__
+
+
+def _pieces(projection: Projection, index: int, cells: dict[str, Cells], layout: Layout, quanta: Quanta, *, dt: float, seed: int,
+            block_size: int = BLOCK):  # fmt: skip
+    """Yield (part, block, piece) for every block of input slots that the projection reaches."""
     source, target = projection.source, projection.target
     pairs = PairSource(projection.rule, np.asarray(source.ids), np.asarray(target.ids),
                        same_population=source.population == target.population, seed=seed, stream=stream(PAIRS, index))  # fmt: skip
@@ -87,13 +122,14 @@ def _pieces(projection: Projection, index: int, cells: dict[str, Cells], layout:
     for part in range(layout.parts):
         first_slot = int(layout.slots[part, to.index, port])
         low, high = (int(b) for b in layout.bounds[part : part + 2, to.index])
-        for block in range(first_slot // BLOCK, (first_slot + high - low - 1) // BLOCK + 1):
-            bottom = max(low, low + block * BLOCK - first_slot)
-            top = min(high, low + (block + 1) * BLOCK - first_slot)
+        for block in range(first_slot // block_size, (first_slot + high - low - 1) // block_size + 1):
+            bottom = max(low, low + block * block_size - first_slot)
+            top = min(high, low + (block + 1) * block_size - first_slot)
             first, last = (min(max(-(-(b - target.start) // target.step), 0), len(target)) for b in (bottom, top))
             if first < last:
-                yield block, Piece(pairs, weights, quanta[target.population, projection.receptor].value, delays, first, last,
-                                   source.start, source.step, first_slot - block * BLOCK + target.start - low, target.step)  # fmt: skip
+                slot_start = first_slot - block * block_size + target.start - low
+                yield part, block, Piece(pairs, weights, quanta[target.population, projection.receptor].value, delays, first, last,
+                                         source.start, source.step, slot_start, target.step)  # fmt: skip
 
 
 def _delays(projection: Projection, dt: float, stream: np.uint64) -> Delays:

@@ -9,7 +9,7 @@ Rules by rows (`ROWS`) give the synapses source by source, which is the order of
 
 import math
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -269,9 +269,16 @@ KERNELS = {
     rules.FixedOutdegree: fixed_outdegree,
     rules.FixedTotalNumber: fixed_total_number,
     rules.PairList: listed,
+    rules.Matrix: listed,
 }
 ROWS = {all_to_all, fixed_probability, fixed_outdegree, fixed_total_number}
 STARTS_AT_FIRST = {one_to_one, fixed_indegree}
+
+
+def kernel_of(rule: rules.Rule) -> Any:
+    """The kernel that draws the pairs of ``rule``."""
+    distinct = isinstance(rule, rules.FixedTotalNumber) and not rule.multapses
+    return fixed_total_number_distinct if distinct else KERNELS[type(rule)]
 
 
 class PairSource:
@@ -281,9 +288,7 @@ class PairSource:
                  seed: int, stream: np.uint64) -> None:  # fmt: skip
         if isinstance(rule, rules.Matrix):
             rule = rule.pairs()
-        self.kernel = KERNELS[type(rule)]
-        if isinstance(rule, rules.FixedTotalNumber) and not rule.multapses:
-            self.kernel = fixed_total_number_distinct
+        self.kernel = kernel_of(rule)
         ends = (targets, sources) if self.kernel in ROWS else (sources, targets)
         forbid = same_population and not getattr(rule, "autapses", True)
         nothing = np.empty(0, np.int64)

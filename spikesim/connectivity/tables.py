@@ -81,13 +81,18 @@ class Table:
         return self.synapses["weight"] if self.single is None else np.array([self.single])
 
     @property
+    def out_degrees(self) -> np.ndarray:
+        """How many synapses each source neuron has."""
+        return np.diff(self.segments[:: len(self.delays)])
+
+    @property
     def nbytes(self) -> int:
         return self.delays.nbytes + self.segments.nbytes + self.synapses.nbytes
 
 
 @njit
-def _draw_columns(d, numbers, seed, column, out):
-    """The column of a table's segments for each synapse."""
+def draw_columns(d, numbers, seed, column, out):
+    """For each synapse what ``column`` says of its delay, such as its place among a table's segments."""
     least, stream = d.least, d.stream
     if d.kind == CONSTANT:
         out[:] = column[d.steps[0]]
@@ -105,7 +110,7 @@ def _draw_columns(d, numbers, seed, column, out):
 @kernel
 def _count(chunk, start, step, delays, seed, column, width, counts):
     columns = np.empty(len(chunk.numbers), np.int64)
-    _draw_columns(delays, chunk.numbers, seed, column, columns)
+    draw_columns(delays, chunk.numbers, seed, column, columns)
     for k in range(len(columns)):
         counts[(start + step * chunk.sources[k]) * width + columns[k]] += np.uint32(1)
 
@@ -115,7 +120,7 @@ def _fill(chunk, source_start, source_step, slot_start, slot_step, delays, seed,
           weights, scale, out_weights):  # fmt: skip
     """Put each synapse at the end of its segment."""
     columns = np.empty(len(chunk.numbers), np.int64)
-    _draw_columns(delays, chunk.numbers, seed, column, columns)
+    draw_columns(delays, chunk.numbers, seed, column, columns)
     drawn = np.empty(len(chunk.numbers) if len(out_weights) else 0)
     draw_many(weights.kind, weights.numbers, seed, weights.stream, chunk.numbers, drawn)
     for k in range(len(columns)):

@@ -1,6 +1,7 @@
 """Engines: each executes a `Program`, all give the same spikes.
 
-An engine has ``precisions`` and ``most_parts`` that it supports, ``largest_chunk`` steps it can run at once, and
+An engine has ``precisions`` and ``most_parts`` that it supports, ``procedural`` (whether it can draw rows of synapses that
+are not stored), ``largest_chunk`` steps it can run at once, and
 ``advance(steps) -> Segment``, ``snapshot() -> State``, ``restore(State)``; ``hold(index, values)``, ``set_limits(index, limits)`` and
 ``reseed(seed)`` replace inputs.
 """

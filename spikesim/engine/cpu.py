@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from spikesim.connectivity.procedural import Rows
 from spikesim.connectivity.tables import BLOCK, Table, columns_of
 from spikesim.engine.delivery import AHEAD, DUE
 from spikesim.engine.memory import Row, lines
 from spikesim.engine.native import BARRIER, SPINS
-from spikesim.engine.plan import CELLS, CONV, DENSE, DRIVE, HELD, LINE, NOISE, PHASES, PLAN, SAMPLER, TABLE
+from spikesim.engine.plan import CELLS, CONV, DENSE, DRIVE, FUTURE, HELD, LINE, NOISE, PHASES, PLAN, ROWS, SAMPLER, TABLE
+from spikesim.engine.procedural import KERNELS, VECTORS
 from spikesim.engine.state import Segment, State, initial_state, sample_steps
 from spikesim.engine.stimuli import SCRATCH
 from spikesim.engine.sweep import arguments, coefficient, load_sweep
-from spikesim.engine.worker import work
+from spikesim.engine.worker import deliver_again, work
 from spikesim.machine import cores
 from spikesim.program import MEMBRANE, Cells, ConvBlock, DenseBlock, Drive, Held, Noise, Program, Sampler
 
@@ -29,6 +31,7 @@ class Cpu:
 
     precisions = ("float32", "float64")
     most_parts = 1024
+    procedural = True
 
     def __init__(self, program: Program, *, precision: str = "float32") -> None:
         self.program = program
@@ -39,7 +42,7 @@ class Cpu:
         self.largest_chunk = max(1, min(10_000, CAPACITY // max(recorded, 1), int(CAPACITY / max(sampled, 1.0))))
         self._allocate()
         self.plan = self._plan()
-        self.types = np.zeros(1, program.accumulator)[0], np.zeros(1, precision)[0]
+        self.types = np.zeros(1, program.accumulator)[0], np.zeros(1, precision)[0], True if program.rows else None
         self.running = 0.0  # s, in the time loop
         self.pool = ThreadPoolExecutor(self.parts) if self.parts > 1 else None
         self.restore(initial_state(program))
@@ -61,6 +64,8 @@ class Cpu:
         self.ticks = lines(self.parts, LINE, "int64")
         self.due = lines(self.parts, (DUE + AHEAD) * 2, "int64")
         ring = program.longest_delay + 1
+        regions = [program.layout.region(part) for part in range(self.parts)] if program.rows else []
+        self.futures = [lines(1, ring * (last - first), "int64") for first, last in regions]
         self.history = np.empty((ring, program.neurons), np.int32)
         counts = lines(self.parts * len(program.cells), -(-ring // 16) * 16, "int32")
         self.history_counts = counts.reshape(self.parts, len(program.cells), -1)
@@ -81,7 +86,6 @@ class Cpu:
         for rows, given in zip(self.values, state.values, strict=True):
             for row, values in zip(rows, given, strict=True):
                 row.write(values)
-        self.inputs[:] = 0
         self.history_counts[:] = 0
         for cells in self.program.cells:
             inside = (state.flight_neurons >= cells.start) & (state.flight_neurons < cells.start + cells.size)
@@ -90,6 +94,10 @@ class Cpu:
                 count = self.history_counts[part, cells.index, slot]
                 self.history[slot, cells.start + bounds[part, cells.index] + count] = neuron
                 self.history_counts[part, cells.index, slot] = count + 1
+        for part, future in enumerate(self.futures):
+            future[:] = 0
+            deliver_again(self.plan, part, self.step)
+        self.inputs[:] = 0
 
     def snapshot(self) -> State:
         """The state after the steps so far."""
@@ -163,6 +171,8 @@ class Cpu:
         fields = self._shared() | {
             **self._records("cells", CELLS, [self._cells(c) for c in program.cells]),
             **self._records("tables", TABLE, [self._table(t) for t in program.tables]),
+            **self._records("rows", ROWS, [self._rows(r) for r in program.rows]),
+            **self._records("futures", FUTURE, [self._future(part) for part in range(len(self.futures))]),
             **self._records("dense", DENSE, [self._dense(b) for b in program.dense]),
             **self._records("conv", CONV, [self._conv(b) for b in program.conv]),
             **self._records("held", HELD, [self._held(h, v) for h, v in zip(program.held, self.held, strict=True)]),
@@ -229,6 +239,29 @@ class Cpu:
                 "columns_at": self._address(columns_of(t.delays, len(self.history))),
                 "segments_at": self._address(t.segments), "synapses_at": self._address(t.synapses),
                 "size": t.synapses.itemsize, "single": t.single or 0}  # fmt: skip
+
+    def _rows(self, r: Rows) -> dict[str, Any]:
+        piece, request = r.piece, r.piece.pairs.request
+        addresses = {"own": request.own, "starts": request.starts, "weights": piece.weights.numbers, "steps": piece.delays.steps,
+                     "limits": piece.delays.limits, "guide": piece.delays.guide}  # fmt: skip
+        row = {f"{name}_at": self._address(array) for name, array in addresses.items()}
+        row |= {name: len(array) for name, array in addresses.items()}
+        return row | {
+            "seed": request.seed, "part": r.part, "source": r.source, "kernel": KERNELS.index(piece.pairs.kernel),
+            "source_start": piece.source_start, "source_step": piece.source_step, "first": piece.first, "last": piece.last,
+            "slot_start": piece.slot_start - self.program.layout.region(r.part)[0], "slot_step": piece.slot_step,
+            "sources": request.sources, "targets": request.targets, "number": request.number, "p": request.p,
+            "multapses": request.multapses, "stream": int(request.stream), "scale": piece.scale,
+            "weight_kind": piece.weights.kind, "weight_stream": int(piece.weights.stream),
+            "delay_kind": piece.delays.kind, "least": piece.delays.least, "delay_stream": int(piece.delays.stream),
+        }  # fmt: skip
+
+    def _future(self, part: int) -> dict[str, int]:
+        first, last = self.program.layout.region(part)
+        longest = max((r.piece.pairs.longest for r in self.program.rows if r.part == part), default=0)
+        return {"first": first, "width": last - first, "inputs_at": self.futures[part].ctypes.data, "longest": longest,
+                "arrivals_at": self._address(lines(1, len(self.history), "int64")),
+                "scratch_at": self._address(lines(1, VECTORS * longest, "int64"))}  # fmt: skip
 
     def part_of(self, base: int) -> int:
         """The part in whose region of slots ``base`` lies."""

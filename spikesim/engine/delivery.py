@@ -51,7 +51,7 @@ def _add_segment(address, count, size, single, inputs):
 def deliver_dense(spikes, block, first, last, inputs):
     """Full matrix: add columns [first, last) of the rows of the spiking sources to the slots of the block's targets."""
     for spike in spikes:
-        row = _row_of(spike, block)
+        row = row_of(spike, block)
         if row < 0:
             continue
         at = block.weights_at + (row * block.targets + first) * (block.bits // 8)
@@ -62,8 +62,8 @@ def deliver_dense(spikes, block, first, last, inputs):
 
 
 @njit
-def _row_of(spike, block):
-    """The row of the matrix that belongs to a neuron, or -1."""
+def row_of(spike, block):
+    """Which source of a projection a neuron is, or -1."""
     row = (spike - block.source_start) // block.source_step
     return row if 0 <= row < block.sources and block.source_start + row * block.source_step == spike else -1
 

@@ -15,6 +15,10 @@ def _record(fields: str, **others: str) -> np.dtype:
 CELLS = _record("kind stage start recorded counted sweep rows_at constants_at limits_at stream "
                 "train_steps_at train_ids_at train_length injected_at fired_at")  # fmt: skip
 TABLE = _record("part source base width columns_at segments_at rows synapses_at size single")
+ROWS = _record("seed part source kernel sources source_start source_step targets first last slot_start slot_step "
+               "own_at own number p multapses starts_at starts stream weight_kind weights_at weights weight_stream scale "
+               "delay_kind steps_at steps least limits_at limits guide_at guide delay_stream", seed="u8", p="f8", scale="f8")  # fmt: skip
+FUTURE = _record("first width inputs_at arrivals_at scratch_at longest")  # a ring of what is under way to a part
 DENSE = _record("source source_start source_step target target_start target_step port delay weights_at bits sources targets")
 CONV = _record("source source_start source_step target target_start target_step port delay weights_at bits shapes_at")
 HELD = _record("cells start step count changes_at changes values_at width")
@@ -24,8 +28,8 @@ SAMPLER = _record("cells row_at ids_at count interval out_at")
 PLAN = _record(
     "seed stages threads ring neurons populations ports bounds_at slots_at inputs_at input_size barrier_at spins scratch_at "
     "due_at ticks_at timed history_at history_counts_at slots chunk records_at recorded_at "
-    "population_counts_at neuron_counts_at cells_at cells tables_at tables dense_at dense conv_at conv held_at held noise_at noise "
-    "drives_at drives samplers_at samplers",
+    "population_counts_at neuron_counts_at cells_at cells tables_at tables rows_at rows futures_at futures dense_at dense conv_at conv "
+    "held_at held noise_at noise drives_at drives samplers_at samplers",
     seed="u8",
 )
 

@@ -20,7 +20,7 @@ class Reference:
 
     precisions = ("float64",)  # Python's own numbers
     most_parts = 1  # one thread, so that every line can be followed
-
+    procedural = False
     largest_chunk = 1 << 20
 
     def __init__(self, program: Program, *, precision: str = "float64") -> None:

@@ -12,7 +12,8 @@ from spikesim.connectivity.tables import BLOCK
 from spikesim.engine.delivery import AHEAD, DUE, deliver_conv, deliver_dense, deliver_segments
 from spikesim.engine.native import call_sweep, pointer, pointer_like, prefetch, ticks, wait_for_all
 from spikesim.engine.parts import below, clip, share, slot_of, span
-from spikesim.engine.plan import CELLS, CONV, DELIVERY, DENSE, LINE, MEETING, SAMPLER, SHAPES, STIMULI, TABLE, UPDATE
+from spikesim.engine.plan import CELLS, CONV, DELIVERY, DENSE, FUTURE, LINE, MEETING, ROWS, SAMPLER, SHAPES, STIMULI, TABLE, UPDATE
+from spikesim.engine.procedural import arrive, deliver_rows
 from spikesim.engine.stimuli import DRAWN, SCRATCH, draw_words, drive_ports, inject
 from spikesim.kernel import kernel
 from spikesim.program import MEMBRANE, POISSON
@@ -121,6 +122,28 @@ def _deliver_conv(plan, one, part, step, stage):
 
 
 @njit
+def _deliver_rows(plan, part, step):
+    """Draw what the spikes of the last step bring, and deliver what is due now."""
+    future = carray(pointer(plan.futures_at, FUTURE), plan.threads)[part]
+    arrivals = carray(pointer(future.arrivals_at, np.int64), plan.ring)
+    for delay in range(plan.ring):
+        arrivals[delay] = (step - 1 + delay) % plan.ring * future.width
+    for at in range(plan.rows):
+        rows = carray(pointer(plan.rows_at, ROWS), plan.rows)[at]
+        for sender in range(plan.threads if rows.part == part else 0):
+            deliver_rows(_spikes(plan, rows.source, sender, step - 1), rows, future, arrivals)
+    arrive(future, step, plan.ring, plan.inputs_at)
+
+
+@kernel
+def deliver_again(plans, part, step):
+    """Draw once more what the spikes of the steps before ``step`` have under way to a part."""
+    plan = plans[0]
+    for past in range(max(step - plan.ring + 2, 1), step):
+        _deliver_rows(plan, part, past)
+
+
+@njit
 def _collect(fired_at, first, last, out, at):
     """Append the neurons of [first, last) whose flag is set to ``out`` from ``at`` on; returns the new end."""
     fired = carray(pointer(fired_at, np.uint8), last)
@@ -222,10 +245,11 @@ def _lap(plan, part, phase, since):
 
 
 @kernel
-def work(plans, one, zero, part, first_step, steps):
+def work(plans, one, zero, procedural, part, first_step, steps):
     """Run a part from step ``first_step`` for ``steps`` steps, together with the threads of the other parts.
 
-    plans: one record of type PLAN; one, zero: a number of the type of the input slots and of the state.
+    plans: one record of type PLAN; one, zero: a number of the type of the input slots and of the state; procedural: None if
+    no rows are drawn, so that what draws them is not compiled.
     """
     plan = plans[0]
     turn = 0
@@ -234,6 +258,8 @@ def work(plans, one, zero, part, first_step, steps):
         inject(plan, zero, part, step, first_step)
         drive_ports(plan, zero, part, step)
         clock = _lap(plan, part, STIMULI, clock)
+        if procedural is not None:
+            _deliver_rows(plan, part, step)
         for stage in range(plan.stages):
             _deliver_tables(plan, one, part, step, stage)
             _deliver_dense(plan, one, part, step, stage)

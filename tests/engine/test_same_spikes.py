@@ -25,7 +25,7 @@ from spikesim.connectivity import (
     Pool,
 )
 from spikesim.connectivity.tables import BLOCK
-from spikesim.distributions import ClippedNormal, LogNormal, Normal, Uniform
+from spikesim.distributions import ClippedNormal, LogNormal, Normal, Uniform, support
 from spikesim.engine import ENGINES, engine_class
 from spikesim.errors import DescriptionError, UnsupportedError
 from spikesim.network import Network
@@ -71,9 +71,9 @@ def observe(net: Network, dt: float) -> Network:
     return net
 
 
-def simulate(case: Case, engine: str, threads: int) -> Recording:
+def simulate(case: Case, engine: str, threads: int, **options) -> Recording:
     net = observe(case.build(), case.dt)
-    made = Simulation(net, dt=case.dt, seed=case.seed, engine=engine, threads=threads, precision=case.precision)
+    made = Simulation(net, dt=case.dt, seed=case.seed, engine=engine, threads=threads, precision=case.precision, **options)
     return made.run(case.steps * case.dt)
 
 
@@ -580,6 +580,27 @@ def test_same_as_reference(name, engine, threads):
     if name in UNSUPPORTED.get(engine, {}):
         pytest.skip(UNSUPPORTED[engine][name])
     assert_identical(simulate(dict(CASES)[name], engine, threads), expected(name))
+
+
+def drawn_by_source(projection) -> bool:
+    """Whether the synapses of one source can be drawn alone, one step at least before they are needed."""
+    by_source = isinstance(projection.rule, OneToOne | AllToAll | FixedProbability | FixedOutdegree)
+    by_source |= isinstance(projection.rule, FixedTotalNumber) and projection.rule.multapses
+    return isinstance(projection.rule, Dense | Conv | Pool) or (by_source and support(projection.delay)[0] > 0.0)
+
+
+@pytest.mark.parametrize(("engine", "threads"), [("reference", 1), *VARIANTS])
+@pytest.mark.parametrize("name", NAMES)
+def test_same_with_procedural_synapses(name, engine, threads):
+    """The same again where synapses are not stored, or a refusal where they must be; engines that cannot draw them store them."""
+    if name in UNSUPPORTED.get(engine, {}):
+        pytest.skip(UNSUPPORTED[engine][name])
+    case = dict(CASES)[name]
+    if engine_class(engine).procedural and not all(drawn_by_source(p) for p in case.build().projections.values()):
+        with pytest.raises(UnsupportedError, match="procedural"):
+            simulate(case, engine, threads, procedural=True)
+    else:
+        assert_identical(simulate(case, engine, threads, procedural=True), expected(name))
 
 
 @pytest.mark.parametrize("name", NAMES)
