@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numba import njit
 
+from spikesim.kernel import kernel
 from spikesim.network import COUNTS, RATE, SPIKES, Network, Probe
 from spikesim.recording import Counts, Rate, Recording, Spikes, Trace, recorded
 
@@ -30,6 +32,7 @@ class Recorder:
         self.count_ids = _ids(network.probes, COUNTS)
         self.rate_probes = [p for p in network.probes if p.variable == RATE]
         self.trace_probes = [p for p in network.probes if p.variable not in (SPIKES, COUNTS, RATE)]
+        self.starts = np.array([cells.start for cells in program.cells] + [program.neurons])
         self.counts = np.zeros(program.neurons, np.int64)
         self.bins = [np.zeros(0, np.int64) for _ in self.rate_probes]
         self.parts: list[tuple[tuple, dict[str, np.ndarray]]] = []
@@ -38,12 +41,15 @@ class Recorder:
     def append(self, segment: Segment) -> None:
         """Take what happened in the next steps."""
         dt, steps = self.program.dt, len(segment.population_counts)
+        times, numbers = np.empty(len(segment.spikes)), np.empty(len(segment.spikes), np.int64)
+        bounds = by_population(segment.spikes, self.step, self.starts, dt, times, numbers)
         for name, ids in self.spike_ids.items():
             cells = self.program.cells_named(name)
-            mine = (segment.neurons >= cells.start) & (segment.neurons < cells.start + cells.size)
+            mine = slice(*bounds[cells.index : cells.index + 2])
+            found = {"times": times[mine], "ids": numbers[mine]}
             if len(ids) < cells.size:
-                mine &= np.isin(segment.neurons - cells.start, ids)
-            self.sink((SPIKES, name), {"times": (segment.steps[mine] + 1) * dt, "ids": segment.neurons[mine] - cells.start})
+                found = {key: array[np.isin(numbers[mine], ids)] for key, array in found.items()}
+            self.sink((SPIKES, name), found)
         for probe, values in zip(self.trace_probes, segment.samples, strict=True):
             self.sink((probe.variable, probe.view.population), {"values": values, "times": self._sample_times(probe, steps)})
         self.counts += segment.neuron_counts
@@ -100,3 +106,37 @@ class Recorder:
 def _ids(probes: list[Probe], variable: str) -> dict[str, np.ndarray]:
     """For each population with a probe of ``variable`` the neurons it covers."""
     return {p.view.population: np.asarray(p.view.ids, np.int64) for p in probes if p.variable == variable}
+
+
+@kernel
+def by_population(spikes, first, starts, dt, times, ids):
+    """Sort spikes (see `Segment`) by population, in their order otherwise: ``times`` (ms) and ``ids`` within it; returns where each begins.
+
+    first: the first step; starts: the first neuron of each population, and the number of neurons.
+    """
+    bounds = np.zeros(len(starts) + 1, np.int64)
+    population = 0
+    for spike in spikes:
+        neuron = spike & 0xFFFFFFFF
+        population = _population(neuron, starts, population)
+        bounds[population + 2] += 1
+    for at in range(2, len(bounds)):
+        bounds[at] += bounds[at - 1]
+    for spike in spikes:
+        neuron = spike & 0xFFFFFFFF
+        population = _population(neuron, starts, population)
+        place = bounds[population + 1]
+        bounds[population + 1] += 1
+        times[place] = (first + (spike >> 32) + 1) * dt
+        ids[place] = neuron - starts[population]
+    return bounds
+
+
+@njit
+def _population(neuron, starts, last):
+    """Which population a neuron belongs to, mostly the same as the ``last`` one's, or the next that is not empty."""
+    if neuron < starts[last]:
+        last = 0
+    while neuron >= starts[last + 1]:
+        last += 1
+    return last

@@ -648,7 +648,7 @@ def test_many_short_segments():
     program = Simulation(net, dt=1.0).program
     recorder, nothing = Recorder(net, program, 0), np.empty(0, np.int64)
     for _ in range(6000):
-        recorder.append(Segment(nothing, nothing, np.zeros((1, 1), np.int64), np.zeros(1, np.int64), ()))
+        recorder.append(Segment(nothing, np.zeros((1, 1), np.int64), np.zeros(1, np.int64), ()))
     started = time.process_time()
     recorder.finish()
     assert time.process_time() - started < 0.4

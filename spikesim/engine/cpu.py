@@ -159,7 +159,7 @@ class Cpu:
         found.sort(kind="stable")  # runs that are in order already
         samples = tuple(out[: len(sample_steps(s.interval, first, steps))].copy()
                         for out, s in zip(self.samples, self.program.samplers, strict=True))  # fmt: skip
-        return Segment((found >> 32) + first, found & 0xFFFFFFFF, self.population_counts[:, :steps].sum(axis=0),
+        return Segment(found, self.population_counts[:, :steps].sum(axis=0),
                        self.neuron_counts.copy(), samples)  # fmt: skip
 
     def _address(self, array: np.ndarray) -> int:

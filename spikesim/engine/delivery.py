@@ -23,15 +23,17 @@ def deliver_segments(rows, table, due, inputs):
     The segments lie anywhere in memory. So each is looked up, and its synapses are asked for, AHEAD rows before it is added.
     """
     segments = carray(pointer(table.segments_at, np.uint32), table.rows)
-    for at in range(rows + AHEAD):
+    synapses_at, size, single = table.synapses_at, table.size, table.single
+    for at in range(rows + AHEAD if rows else 0):
         if at < rows:
             row = due[at, 0]
             first, last = np.int64(segments[row]), np.int64(segments[row + 1])
-            due[at, 0], due[at, 1] = table.synapses_at + first * table.size, last - first
+            start = synapses_at + first * size
+            due[at, 0], due[at, 1] = start, last - first
             for line in range(LINES):
-                prefetch(due[at, 0] + 64 * line)
+                prefetch(start + 64 * line)
         if at >= AHEAD:
-            _add_segment(due[at - AHEAD, 0], due[at - AHEAD, 1], table.size, table.single, inputs)
+            _add_segment(due[at - AHEAD, 0], due[at - AHEAD, 1], size, single, inputs)
 
 
 @njit

@@ -76,9 +76,9 @@ class Reference:
             for sampler, rows in zip(program.samplers, samples, strict=True):
                 if step in sample_steps(sampler.interval, step, 1):
                     rows.append([self.values[sampler.cells][sampler.variable][i] for i in sampler.ids])
-        at, neurons = np.array(sorted(spikes), np.int64).reshape(-1, 2).T
+        keys = np.array(sorted((step - first) << 32 | neuron for step, neuron in spikes), np.int64)
         arrays = tuple(np.array(rows).reshape(-1, len(s.ids)) for rows, s in zip(samples, program.samplers, strict=True))
-        return Segment(at, neurons, population_counts, neuron_counts, arrays)
+        return Segment(keys, population_counts, neuron_counts, arrays)
 
     def _one_step(self, step: int) -> list[tuple[Cells, int]]:
         fired = []

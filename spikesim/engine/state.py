@@ -25,12 +25,12 @@ class State:
 class Segment:
     """What happened in some steps.
 
-    steps, neurons: int64, the recorded spikes in order; population_counts: int64 (steps, populations);
+    spikes: int64, the recorded spikes in order, each as n << 32 | neuron for the n-th
+    of the steps; population_counts: int64 (steps, populations);
     neuron_counts: int64 (neurons,), of populations whose spikes are counted; samples: for each sampler (times, ids).
     """
 
-    steps: np.ndarray
-    neurons: np.ndarray
+    spikes: np.ndarray
     population_counts: np.ndarray
     neuron_counts: np.ndarray
     samples: tuple[np.ndarray, ...]

@@ -9,7 +9,7 @@ from spikesim.engine.parts import below, clip, share, span
 from spikesim.engine.plan import CELLS, DRIVE, HELD, NOISE
 from spikesim.random import half_of, standard_normal, words, words_in_loop
 
-DRAWN = 256  # random words drawn at a time
+DRAWN = 512  # random words drawn at a time
 MARKS = np.uint64(0x8080808080808080)  # UNDECIDED has this bit in each byte; counts seldom do
 SCRATCH = 6 * DRAWN  # bytes: the words, and as many counts as they have halves
 

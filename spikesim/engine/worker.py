@@ -54,40 +54,37 @@ def _is_due(plan, source, delay, step, stage):
 def _deliver_tables(plan, one, part, step, stage):
     tables = carray(pointer(plan.tables_at, TABLE), plan.tables)
     due = carray(pointer(plan.due_at, np.int64), (plan.threads, DUE + AHEAD, 2))[part]
+    ring, now = plan.ring, step % plan.ring
     for at in range(plan.tables):
         table = tables[at]
         if table.part != part:
             continue
         inputs = carray(pointer_like(plan.inputs_at + table.base * plan.input_size, one), BLOCK)
+        columns = carray(pointer(table.columns_at, np.int64), ring)
+        width, segments_at = table.width, table.segments_at
         rows = 0
         for sender in range(plan.threads):
             counts = _counts(plan, table.source, sender)
-            pairs = carray(pointer(plan.history_counts_at, np.int64), (plan.threads, plan.populations, plan.slots // 2))
-            for pair in range(plan.slots // 2):
-                if pairs[sender, table.source, pair] == 0:  # as most are
+            pairs = carray(pointer(plan.history_counts_at, np.int64), (plan.threads, plan.populations, plan.slots // 2))[
+                sender, table.source
+            ]
+            for pair in range(len(pairs)):
+                if pairs[pair] == 0:  # as most are
                     continue
                 for slot in range(2 * pair, 2 * pair + 2):
-                    column = _due_column(plan, table, counts[slot], slot, step, stage)
-                    if column < 0:
+                    delay = now - slot if slot <= now else now - slot + ring
+                    if counts[slot] == 0 or columns[delay] < 0 or not _is_due(plan, table.source, delay, step, stage):
                         continue
+                    first = columns[delay]
                     for spike in _history(plan, slot, table.source, sender, counts[slot]):
-                        due[rows, 0] = np.int64(spike) * table.width + column
-                        prefetch(table.segments_at + 4 * due[rows, 0])
+                        row = np.int64(spike) * width + first
+                        prefetch(segments_at + 4 * row)
+                        due[rows, 0] = row
                         rows += 1
                         if rows == DUE:
                             deliver_segments(rows, table, due, inputs)
                             rows = 0
         deliver_segments(rows, table, due, inputs)
-
-
-@njit
-def _due_column(plan, table, count, slot, step, stage):
-    """The column of a table's segments that are due for the spikes of a slot of the ring, or -1."""
-    now = step % plan.ring
-    delay = now - slot if slot <= now else now - slot + plan.ring
-    if count == 0 or not _is_due(plan, table.source, delay, step, stage):
-        return -1
-    return carray(pointer(table.columns_at, np.int64), plan.ring)[delay]
 
 
 @njit
