@@ -10,7 +10,7 @@ from spikesim.connectivity.procedural import Rows
 from spikesim.connectivity.tables import BLOCK, Table, columns_of
 from spikesim.engine.delivery import AHEAD, DUE
 from spikesim.engine.memory import Row, lines
-from spikesim.engine.native import BARRIER, SPINS
+from spikesim.engine.native import BARRIER
 from spikesim.engine.plan import CELLS, CONV, DENSE, DRIVE, FUTURE, HELD, LINE, NOISE, PHASES, PLAN, ROWS, SAMPLER, TABLE
 from spikesim.engine.procedural import KERNELS, VECTORS
 from spikesim.engine.state import Segment, State, initial_state, sample_steps
@@ -36,6 +36,7 @@ class Cpu:
     def __init__(self, program: Program, *, precision: str = "float32") -> None:
         self.program = program
         self.precision = precision
+        self.workers = min(self.parts, cores())
         self.kept: list[np.ndarray] = []  # arrays that the plan knows only by address
         recorded = sum(c.size for c, wanted in zip(program.cells, program.spike_cells, strict=True) if wanted)
         sampled = sum(len(s.ids) / s.interval for s in program.samplers)
@@ -44,7 +45,7 @@ class Cpu:
         self.plan = self._plan()
         self.types = np.zeros(1, program.accumulator)[0], np.zeros(1, precision)[0], True if program.rows else None
         self.running = 0.0  # s, in the time loop
-        self.pool = ThreadPoolExecutor(self.parts) if self.parts > 1 else None
+        self.pool = ThreadPoolExecutor(self.workers) if self.workers > 1 else None
         self.restore(initial_state(program))
 
     def _allocate(self) -> None:
@@ -61,7 +62,7 @@ class Cpu:
         self.inputs = np.zeros(program.layout.total + BLOCK, program.accumulator)
         self.barrier = lines(1, BARRIER * LINE, "int64")[0]
         self.scratch = lines(self.parts, SCRATCH, "uint8")
-        self.ticks = lines(self.parts, LINE, "int64")
+        self.ticks = lines(self.workers, LINE, "int64")
         self.due = lines(self.parts, (DUE + AHEAD) * 2, "int64")
         ring = program.longest_delay + 1
         regions = [program.layout.region(part) for part in range(self.parts)] if program.rows else []
@@ -148,7 +149,7 @@ class Cpu:
         if self.pool is None:
             work(self.plan, *self.types, 0, first, steps)
         else:
-            for done in [self.pool.submit(work, self.plan, *self.types, part, first, steps) for part in range(self.parts)]:
+            for done in [self.pool.submit(work, self.plan, *self.types, worker, first, steps) for worker in range(self.workers)]:
                 done.result()
         self.running += time.perf_counter() - started
         self.step += steps
@@ -203,7 +204,7 @@ class Cpu:
             "population_counts": self.population_counts, "neuron_counts": self.neuron_counts,
         }  # fmt: skip
         return {f"{name}_at": self._address(array) for name, array in arrays.items()} | {
-            "seed": program.seed, "stages": program.stages, "threads": self.parts, "spins": SPINS if self.parts <= cores() else 0,
+            "seed": program.seed, "stages": program.stages, "threads": self.parts, "workers": self.workers,
             "ring": len(self.history), "slots": self.history_counts.shape[2], "neurons": program.neurons, "populations": len(program.cells),
             "ports": layout.slots.shape[2], "input_size": self.inputs.itemsize,
             "chunk": self.largest_chunk,

@@ -108,14 +108,14 @@ def _sleep(address, turn):
 
 
 @njit
-def wait_for_all(address, threads, turn, spins):
+def wait_for_all(address, threads, turn):
     """Return when ``threads`` threads have called this ``turn + 1`` times.
 
-    address: of BARRIER cache lines, zeros at first. A thread looks ``spins`` times, then sleeps, so that one that is kept from
+    address: of BARRIER cache lines, zeros at first. A thread looks SPINS times, then sleeps, so that one that is kept from
     running gets a core: a thread that only gives its time slice away is at once given the next one.
     """
     turns_at, sleepers_at = address + 64, address + 128
-    goal = threads * (turn + 1)
+    goal, spins = threads * (turn + 1), SPINS
     if _add_atomic(address, 1) + 1 == goal:
         _add_atomic(turns_at, 1)
         if _load_atomic(sleepers_at) and FUTEX:

@@ -1,7 +1,8 @@
 """The time loop of the CPU engine: what one thread does for its part of every population.
 
 In each step a thread delivers the spikes of earlier steps that are due now to its own input slots, updates its own
-neurons, and writes down who fired. Threads meet once a step (and once more for each further stage of populations
+neurons, and writes down who fired. Where there are more parts than cores a thread works on several parts, for threads
+that wait for each other must not wait for a core. Threads meet once a step (and once more for each further stage of populations
 that are connected without delay). A thread writes nothing that another one writes.
 """
 
@@ -232,18 +233,18 @@ def _sample(plan, zero, part, step, first_step):
 
 
 @njit
-def _lap(plan, part, phase, since):
+def _lap(plan, worker, phase, since):
     """Count the ticks since then for a phase, where phases are timed; returns the time stamp now."""
     if not plan.timed:
         return since
     now = ticks()
-    carray(pointer(plan.ticks_at, np.int64), (plan.threads, LINE))[part, phase] += now - since
+    carray(pointer(plan.ticks_at, np.int64), (plan.workers, LINE))[worker, phase] += now - since
     return now
 
 
 @kernel
-def work(plans, one, zero, procedural, part, first_step, steps):
-    """Run a part from step ``first_step`` for ``steps`` steps, together with the threads of the other parts.
+def work(plans, one, zero, procedural, worker, first_step, steps):
+    """Run a worker's parts from step ``first_step`` for ``steps`` steps, together with the other workers.
 
     plans: one record of type PLAN; one, zero: a number of the type of the input slots and of the state; procedural: None if
     no rows are drawn, so that what draws them is not compiled.
@@ -252,20 +253,24 @@ def work(plans, one, zero, procedural, part, first_step, steps):
     turn = 0
     clock = ticks()
     for step in range(first_step, first_step + steps):
-        inject(plan, zero, part, step, first_step)
-        drive_ports(plan, zero, part, step)
-        clock = _lap(plan, part, STIMULI, clock)
-        if procedural is not None:
-            _deliver_rows(plan, part, step)
+        for part in range(worker, plan.threads, plan.workers):
+            inject(plan, zero, part, step, first_step)
+            drive_ports(plan, zero, part, step)
+        clock = _lap(plan, worker, STIMULI, clock)
         for stage in range(plan.stages):
-            _deliver_tables(plan, one, part, step, stage)
-            _deliver_dense(plan, one, part, step, stage)
-            _deliver_conv(plan, one, part, step, stage)
-            clock = _lap(plan, part, DELIVERY, clock)
-            _fire(plan, part, step, stage, step - first_step)
-            clock = _lap(plan, part, UPDATE, clock)
-            if plan.threads > 1:
-                wait_for_all(plan.barrier_at, plan.threads, turn, plan.spins)
+            for part in range(worker, plan.threads, plan.workers):
+                if procedural is not None and stage == 0:
+                    _deliver_rows(plan, part, step)
+                _deliver_tables(plan, one, part, step, stage)
+                _deliver_dense(plan, one, part, step, stage)
+                _deliver_conv(plan, one, part, step, stage)
+            clock = _lap(plan, worker, DELIVERY, clock)
+            for part in range(worker, plan.threads, plan.workers):
+                _fire(plan, part, step, stage, step - first_step)
+            clock = _lap(plan, worker, UPDATE, clock)
+            if plan.workers > 1:
+                wait_for_all(plan.barrier_at, plan.workers, turn)
                 turn += 1
-                clock = _lap(plan, part, MEETING, clock)
-        _sample(plan, zero, part, step, first_step)
+                clock = _lap(plan, worker, MEETING, clock)
+        for part in range(worker, plan.threads, plan.workers):
+            _sample(plan, zero, part, step, first_step)
