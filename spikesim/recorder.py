@@ -36,13 +36,32 @@ class Recorder:
         self.counts = np.zeros(program.neurons, np.int64)
         self.bins = [np.zeros(0, np.int64) for _ in self.rate_probes]
         self.parts: list[tuple[tuple, dict[str, np.ndarray]]] = []
+        self.unsorted: list[tuple[int, np.ndarray]] = []  # first step and spikes of segments that have not gone to the sink
+        self.streams = sink is not None
         self.sink = sink or (lambda key, arrays: self.parts.append((key, arrays)))
 
     def append(self, segment: Segment) -> None:
         """Take what happened in the next steps."""
-        dt, steps = self.program.dt, len(segment.population_counts)
-        times, numbers = np.empty(len(segment.spikes)), np.empty(len(segment.spikes), np.int64)
-        bounds = by_population(segment.spikes, self.step, self.starts, dt, times, numbers)
+        steps = len(segment.population_counts)
+        self.unsorted.append((self.step, segment.spikes))
+        if self.streams:
+            self._sort_spikes()
+        for probe, values in zip(self.trace_probes, segment.samples, strict=True):
+            self.sink((probe.variable, probe.view.population), {"values": values, "times": self._sample_times(probe, steps)})
+        self.counts += segment.neuron_counts
+        self._add_rates(segment)
+        self.step += steps
+
+    def _sort_spikes(self) -> None:
+        """Give the spikes so far to the sink, by population."""
+        bounds, number = np.zeros(len(self.starts) + 1, np.int64), sum(len(spikes) for _, spikes in self.unsorted)
+        for _, spikes in self.unsorted:
+            count_spikes(spikes, self.starts, bounds)
+        bounds = np.cumsum(bounds)
+        times, numbers = np.empty(number), np.empty(number, np.int64)
+        for first, spikes in self.unsorted:
+            sort_spikes(spikes, first, self.starts, self.program.dt, bounds, times, numbers)
+        self.unsorted.clear()
         for name, ids in self.spike_ids.items():
             cells = self.program.cells_named(name)
             mine = slice(*bounds[cells.index : cells.index + 2])
@@ -50,11 +69,6 @@ class Recorder:
             if len(ids) < cells.size:
                 found = {key: array[np.isin(numbers[mine], ids)] for key, array in found.items()}
             self.sink((SPIKES, name), found)
-        for probe, values in zip(self.trace_probes, segment.samples, strict=True):
-            self.sink((probe.variable, probe.view.population), {"values": values, "times": self._sample_times(probe, steps)})
-        self.counts += segment.neuron_counts
-        self._add_rates(segment)
-        self.step += steps
 
     def _interval(self, probe: Probe) -> int:
         return 1 if probe.every is None else round(probe.every / self.program.dt)
@@ -75,10 +89,11 @@ class Recorder:
     def finish(self) -> Recording:
         """The recording of the whole run."""
         dt = self.program.dt
+        self._sort_spikes()
         made: defaultdict[tuple, list[dict[str, np.ndarray]]] = defaultdict(list)
         for key, arrays in self.parts:
             made[key].append(arrays)
-        joined = {key: {name: np.concatenate([arrays[name] for arrays in parts]) for name in parts[0]} for key, parts in made.items()}
+        joined = {key: {name: _joined([arrays[name] for arrays in parts]) for name in parts[0]} for key, parts in made.items()}
         empty = {"times": np.empty(0), "ids": np.empty(0, np.int64)}
         spikes = {name: Spikes(**joined.get((SPIKES, name), empty), recorded=ids) for name, ids in self.spike_ids.items()}
         traces = {}
@@ -108,20 +123,26 @@ def _ids(probes: list[Probe], variable: str) -> dict[str, np.ndarray]:
     return {p.view.population: np.asarray(p.view.ids, np.int64) for p in probes if p.variable == variable}
 
 
-@kernel
-def by_population(spikes, first, starts, dt, times, ids):
-    """Sort spikes (see `Segment`) by population, in their order otherwise: ``times`` (ms) and ``ids`` within it; returns where each begins.
+def _joined(arrays: list[np.ndarray]) -> np.ndarray:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
-    first: the first step; starts: the first neuron of each population, and the number of neurons.
+
+@kernel
+def count_spikes(spikes, starts, bounds):
+    """Count the spikes (see `Segment`) of population p in ``bounds[p + 2]``, so that their running sum is what `sort_spikes` takes.
+
+    starts: the first neuron of each population, and the number of neurons.
     """
-    bounds = np.zeros(len(starts) + 1, np.int64)
     population = 0
     for spike in spikes:
-        neuron = spike & 0xFFFFFFFF
-        population = _population(neuron, starts, population)
+        population = _population(spike & 0xFFFFFFFF, starts, population)
         bounds[population + 2] += 1
-    for at in range(2, len(bounds)):
-        bounds[at] += bounds[at - 1]
+
+
+@kernel
+def sort_spikes(spikes, first, starts, dt, bounds, times, ids):
+    """Put ``times`` (ms) and ``ids`` of the spikes of population p, from step ``first`` on, where ``bounds[p + 1]`` says; it moves on."""
+    population = 0
     for spike in spikes:
         neuron = spike & 0xFFFFFFFF
         population = _population(neuron, starts, population)
@@ -129,7 +150,6 @@ def by_population(spikes, first, starts, dt, times, ids):
         bounds[population + 1] += 1
         times[place] = (first + (spike >> 32) + 1) * dt
         ids[place] = neuron - starts[population]
-    return bounds
 
 
 @njit

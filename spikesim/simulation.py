@@ -35,8 +35,8 @@ class Simulation:
 
     network: the description, as it is now (later changes to it have no effect). dt: time step in ms. seed: 0 to
     2**64 - 1; the same seed gives the same spikes. engine: "cpu" or "reference". threads: for the cpu engine, by
-    default as many as pay; the spikes do not depend on it. precision: of the neurons' state,
-    "float32" or "float64"; by default the first that the engine has, float32 on "cpu". procedural: do not store the
+    default as many as pay; the spikes do not depend on it, and threads that outnumber the cores take turns. precision: of the
+    neurons' state, "float32" or "float64"; by default the first that the engine has, float32 on "cpu". procedural: do not store the
     synapses of sparse projections, but draw those of a neuron again whenever it fires: the same spikes in less memory and
     more time. Engines that cannot do so ("reference") store them nevertheless.
     """
