@@ -80,20 +80,26 @@ def _check_counts(name: str, benchmark: Benchmark, *, repeats: int, batch: int, 
 
 
 def _timed(simulation: Simulation, benchmark: Benchmark, duration: float, repeats: int, batch: int) -> list[Timed]:
-    segments = []
-    for repeat in range(repeats):
-        if batch > 1:
-            rounds = max(1, round(duration / (batch * (benchmark.sample or duration))))
-            seeds = [range((repeat * rounds + k) * batch, (repeat * rounds + k + 1) * batch) for k in range(rounds)]
-            started = time.perf_counter()
-            recordings = [recording for chosen in seeds for recording in simulation.trials(benchmark.sample or duration, seeds=chosen)]
-            segments.append(Timed(1e-3 * (benchmark.sample or duration) * len(recordings), time.perf_counter() - started, recordings, {}))
-        else:
-            simulation.engine.time_phases()
-            started = time.perf_counter()
-            recording = simulation.run(duration)
-            segments.append(Timed(1e-3 * duration, time.perf_counter() - started, [recording], simulation.engine.phases()))
-    return segments
+    if batch == 1:
+        return [_one_run(simulation, duration) for _ in range(repeats)]
+    sample = benchmark.sample or duration
+    rounds = max(1, round(duration / (batch * sample)))
+    return [_batches(simulation, sample, range(repeat * rounds, (repeat + 1) * rounds), batch) for repeat in range(repeats)]
+
+
+def _one_run(simulation: Simulation, duration: float) -> Timed:
+    simulation.engine.time_phases()
+    started = time.perf_counter()
+    recording = simulation.run(duration)
+    return Timed(1e-3 * duration, time.perf_counter() - started, [recording], simulation.engine.phases())
+
+
+def _batches(simulation: Simulation, sample: float, numbers: range, batch: int) -> Timed:
+    """Batches of samples, each sample with the seed of its number among all."""
+    started = time.perf_counter()
+    recordings = [recording for number in numbers
+                  for recording in simulation.trials(sample, seeds=range(number * batch, (number + 1) * batch))]  # fmt: skip
+    return Timed(1e-3 * sample * len(recordings), time.perf_counter() - started, recordings, {})
 
 
 def _figures(program: Program, segments: list[Timed]) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 In each step a thread delivers the spikes of earlier steps that are due now to its own input slots, updates its own
 neurons, and writes down who fired. Where there are more parts than cores a thread works on several parts, for threads
-that wait for each other must not wait for a core. Threads meet once a step (and once more for each further stage of populations
-that are connected without delay). A thread writes nothing that another one writes.
+that wait for each other must not wait for a core. Threads meet once a step (and once more for each further stage of
+populations that are connected without delay). A thread writes nothing that another one writes.
 """
 
 import numpy as np
@@ -66,11 +66,9 @@ def _deliver_tables(plan, one, part, step, stage):
         rows = 0
         for sender in range(plan.threads):
             counts = _counts(plan, table.source, sender)
-            pairs = carray(pointer(plan.history_counts_at, np.int64), (plan.threads, plan.populations, plan.slots // 2))[
-                sender, table.source
-            ]
-            for pair in range(len(pairs)):
-                if pairs[pair] == 0:  # as most are
+            pairs = carray(pointer(plan.history_counts_at, np.int64), (plan.threads, plan.populations, plan.slots // 2))
+            for pair in range(plan.slots // 2):
+                if pairs[sender, table.source, pair] == 0:  # as most are
                     continue
                 for slot in range(2 * pair, 2 * pair + 2):
                     delay = now - slot if slot <= now else now - slot + ring
