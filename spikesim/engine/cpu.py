@@ -68,8 +68,7 @@ class Cpu:
         regions = [program.layout.region(part) for part in range(self.parts)] if program.rows else []
         self.futures = [lines(1, ring * (last - first), "int64") for first, last in regions]
         self.history = np.empty((ring, program.neurons), np.int32)
-        counts = lines(self.parts * len(program.cells), -(-ring // 16) * 16, "int32")
-        self.history_counts = counts.reshape(self.parts, len(program.cells), -1)
+        self.history_counts = lines(self.parts * ring, -(-len(program.cells) // 16) * 16, "int32").reshape(self.parts, ring, -1)
         recorded = np.diff(bounds, axis=0)[:, list(program.spike_cells)].sum(axis=1)
         self.records = [np.empty(int(size) * self.largest_chunk, np.int64) for size in recorded]
         self.recorded = lines(self.parts, LINE, "int64")
@@ -92,9 +91,9 @@ class Cpu:
             inside = (state.flight_neurons >= cells.start) & (state.flight_neurons < cells.start + cells.size)
             for step, neuron in zip(state.flight_steps[inside], state.flight_neurons[inside] - cells.start, strict=True):
                 slot, part = step % len(self.history), int(np.searchsorted(bounds[:, cells.index], neuron, side="right")) - 1
-                count = self.history_counts[part, cells.index, slot]
+                count = self.history_counts[part, slot, cells.index]
                 self.history[slot, cells.start + bounds[part, cells.index] + count] = neuron
-                self.history_counts[part, cells.index, slot] = count + 1
+                self.history_counts[part, slot, cells.index] = count + 1
         for part, future in enumerate(self.futures):
             future[:] = 0
             deliver_again(self.plan, part, self.step)
@@ -107,7 +106,7 @@ class Cpu:
             slot = step % len(self.history)
             for cells in self.program.cells:
                 for part in range(self.parts):
-                    count, first = self.history_counts[part, cells.index, slot], cells.start + self.program.layout.bounds[part, cells.index]
+                    count, first = self.history_counts[part, slot, cells.index], cells.start + self.program.layout.bounds[part, cells.index]
                     neurons.append(self.history[slot, first : first + count] + np.int64(cells.start))
                     steps.append(np.full(count, step, np.int64))
         return State(self.step, tuple(self._values(c) for c in self.program.cells), np.concatenate(steps), np.concatenate(neurons))
@@ -205,8 +204,8 @@ class Cpu:
         }  # fmt: skip
         return {f"{name}_at": self._address(array) for name, array in arrays.items()} | {
             "seed": program.seed, "stages": program.stages, "threads": self.parts, "workers": self.workers,
-            "ring": len(self.history), "slots": self.history_counts.shape[2], "neurons": program.neurons, "populations": len(program.cells),
-            "ports": layout.slots.shape[2], "input_size": self.inputs.itemsize,
+            "ring": len(self.history), "history_width": self.history_counts.shape[2], "neurons": program.neurons,
+            "populations": len(program.cells), "ports": layout.slots.shape[2], "input_size": self.inputs.itemsize,
             "chunk": self.largest_chunk,
         }  # fmt: skip
 

@@ -31,15 +31,15 @@ def _history(plan, slot, cells, part, count):
 
 
 @njit
-def _counts(plan, cells, part):
-    """How many neurons fired, for each slot of the ring."""
-    return carray(pointer(plan.history_counts_at, np.int32), (plan.threads, plan.populations, plan.slots))[part, cells]
+def _counts(plan, part):
+    """How many neurons of a part fired, for each slot of the ring and each population; what a step writes is one cache line or few."""
+    return carray(pointer(plan.history_counts_at, np.int32), (plan.threads, plan.ring, plan.history_width))[part]
 
 
 @njit
 def _spikes(plan, cells, part, step):
     slot = step % plan.ring
-    return _history(plan, slot, cells, part, _counts(plan, cells, part)[slot])
+    return _history(plan, slot, cells, part, _counts(plan, part)[slot, cells])
 
 
 @njit
@@ -62,27 +62,26 @@ def _deliver_tables(plan, one, part, step, stage):
             continue
         inputs = carray(pointer_like(plan.inputs_at + table.base * plan.input_size, one), BLOCK)
         columns = carray(pointer(table.columns_at, np.int64), ring)
-        width, segments_at = table.width, table.segments_at
+        source, width, segments_at = table.source, table.width, table.segments_at
         rows = 0
         for sender in range(plan.threads):
-            counts = _counts(plan, table.source, sender)
-            pairs = carray(pointer(plan.history_counts_at, np.int64), (plan.threads, plan.populations, plan.slots // 2))
-            for pair in range(plan.slots // 2):
-                if pairs[sender, table.source, pair] == 0:  # as most are
+            counts = _counts(plan, sender)
+            for slot in range(ring):
+                count = counts[slot, source]
+                if count == 0:  # as most are
                     continue
-                for slot in range(2 * pair, 2 * pair + 2):
-                    delay = now - slot if slot <= now else now - slot + ring
-                    if counts[slot] == 0 or columns[delay] < 0 or not _is_due(plan, table.source, delay, step, stage):
-                        continue
-                    first = columns[delay]
-                    for spike in _history(plan, slot, table.source, sender, counts[slot]):
-                        row = np.int64(spike) * width + first
-                        prefetch(segments_at + 4 * row)
-                        due[rows, 0] = row
-                        rows += 1
-                        if rows == DUE:
-                            deliver_segments(rows, table, due, inputs)
-                            rows = 0
+                delay = now - slot if slot <= now else now - slot + ring
+                first = columns[delay]
+                if first < 0 or not _is_due(plan, source, delay, step, stage):
+                    continue
+                for spike in _history(plan, slot, source, sender, count):
+                    row = np.int64(spike) * width + first
+                    prefetch(segments_at + 4 * row)
+                    due[rows, 0] = row
+                    rows += 1
+                    if rows == DUE:
+                        deliver_segments(rows, table, due, inputs)
+                        rows = 0
         deliver_segments(rows, table, due, inputs)
 
 
@@ -194,7 +193,7 @@ def _fire(plan, part, step, stage, offset):
         low, high = span(plan, part, cells)
         out = _history(plan, step % plan.ring, cells, part, high - low)
         count = _update(plan, what, low, high, part, step, out)
-        _counts(plan, cells, part)[step % plan.ring] = count
+        _counts(plan, part)[step % plan.ring, cells] = count
         counts = carray(pointer(plan.population_counts_at, np.int64), (plan.threads, plan.chunk, plan.populations))
         counts[part, offset, cells] = count
         if what.recorded:
