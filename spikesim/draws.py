@@ -55,6 +55,9 @@ def draw(kind, numbers, seed, stream, index):
 @kernel
 def draw_many(kind, numbers, seed, stream, indices, out):
     """``out[k]`` = `draw` of ``indices[k]``, mostly in loops that become vector instructions."""
+    if kind == CONSTANT:
+        out[:] = numbers[0]
+        return
     if kind in (NORMAL, CLIPPED_NORMAL):
         mean, sd = numbers[0], numbers[1]
         for k in range(len(out)):
@@ -89,7 +92,7 @@ def guide(limits: np.ndarray) -> np.ndarray:
 
 @njit
 def reached(limits, word):
-    """How many of the ascending limits a word (uint64) reaches."""
+    """How many of the ascending limits a number reaches, that is, are no larger (numpy's searchsorted takes seconds to compile)."""
     low, high = 0, len(limits)
     while low < high:
         middle = (low + high) // 2

@@ -70,7 +70,7 @@ def _mapping(given: Any, what: str) -> Any:
 
 
 def _sequence(seeds: Any) -> Sequence:
-    if isinstance(seeds, str) or not isinstance(seeds, Sequence | np.ndarray) or np.ndim(seeds) != 1:
+    if isinstance(seeds, str) or not isinstance(seeds, Sequence | np.ndarray) or getattr(seeds, "ndim", 1) != 1:
         raise KindError(f"trials: seeds must be a sequence of whole numbers, got {seeds!r}")
     return list(seeds)
 

@@ -466,7 +466,7 @@ def test_trials_of_seeds(engine, threads):
 
 
 @pytest.mark.parametrize("wrong", [
-    {}, {"seeds": []}, {"seeds": 3}, {"seeds": "12"}, {"seeds": [1.5]}, {"seeds": [-1]}, {"seeds": [2**64]},
+    {}, {"seeds": []}, {"seeds": 3}, {"seeds": "12"}, {"seeds": [[1], [2, 3]]}, {"seeds": [1.5]}, {"seeds": [-1]}, {"seeds": [2**64]},
     {"rates": {"cells": np.ones((2, 20))}},
     {"rates": {"source": np.ones((2, 9))}}, {"rates": {"source": -np.ones((2, 10))}}, {"rates": {"source": np.full((2, 10), 2000.0)}},
     {"rates": {"source": np.ones((2, 10))}, "seeds": [1, 2, 3]}, {"rates": [1.0]},

@@ -14,6 +14,7 @@ and irregularly at 37.7 Hz (figure 8C).
 import math
 
 import spikesim as sim
+from spikesim.errors import DescriptionError
 
 EXCITATORY = 0.8  # share of all neurons
 CONNECTED = 0.1  # share of a population that a neuron receives from
@@ -23,7 +24,10 @@ THRESHOLD = 20.0  # mV, above rest
 
 def jump(neurons: int) -> float:
     """J in mV: 0.1 for 1,000 excitatory synapses a neuron, as published; otherwise such that J**2 x synapses stays."""
-    return 0.1 * math.sqrt(1000.0 / round(CONNECTED * EXCITATORY * neurons))
+    synapses = round(CONNECTED * EXCITATORY * neurons)
+    if synapses < 1:
+        raise DescriptionError(f"brunel: {neurons} neurons have no excitatory synapse each; use at least 7")
+    return 0.1 * math.sqrt(1000.0 / synapses)
 
 
 def brunel(*, neurons: int = 12_500, g: float = 5.0, eta: float = 2.0, reset: float = 10.0, record: bool = True) -> sim.Network:

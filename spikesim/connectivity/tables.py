@@ -107,6 +107,14 @@ def draw_columns(d, numbers, seed, column, out):
             out[k] = column[least + guided(d.limits, d.guide, np.uint64(out[k]))]
 
 
+@njit
+def draw_weights(weights, numbers, seed, scale, out):
+    """For each synapse its weight as a whole number of ``scale``, in float64."""
+    draw_many(weights.kind, weights.numbers, seed, weights.stream, numbers, out)
+    for k in range(len(out)):
+        out[k] = np.rint(out[k] / scale)
+
+
 @kernel
 def _count(chunk, start, step, delays, seed, column, width, counts):
     columns = np.empty(len(chunk.numbers), np.int64)
@@ -122,14 +130,14 @@ def _fill(chunk, source_start, source_step, slot_start, slot_step, delays, seed,
     columns = np.empty(len(chunk.numbers), np.int64)
     draw_columns(delays, chunk.numbers, seed, column, columns)
     drawn = np.empty(len(chunk.numbers) if len(out_weights) else 0)
-    draw_many(weights.kind, weights.numbers, seed, weights.stream, chunk.numbers, drawn)
+    draw_weights(weights, chunk.numbers, seed, scale, drawn)
     for k in range(len(columns)):
         row = (source_start + source_step * chunk.sources[k]) * width + columns[k] + 1
         place = np.int64(ends[row])
         ends[row] += np.uint32(1)
         out_targets[place] = slot_start + slot_step * chunk.targets[k]
         if len(drawn):
-            out_weights[place] = np.int64(np.rint(drawn[k] / scale))
+            out_weights[place] = np.int64(drawn[k])
 
 
 @kernel
@@ -148,21 +156,23 @@ def build(source: int, base: int, neurons: int, pieces: list[Piece], delays: np.
     synapses share, or None; tick is called with the number of synapses done now and then, twice for each synapse.
     """
     most = int(delays[-1]) + 1
+    column = columns_of(delays, most)
     counts = np.zeros((neurons, len(delays)), np.uint32)
     for piece in pieces:
         for chunk in piece.pairs.chunks(piece.first, piece.last):
-            _count(chunk, piece.source_start, piece.source_step, piece.delays, np.uint64(seed), columns_of(delays, most), len(delays),
+            _count(chunk, piece.source_start, piece.source_step, piece.delays, np.uint64(seed), column, len(delays),
                    counts.reshape(-1))  # fmt: skip
             tick(len(chunk.sources))
     occurring = counts.any(axis=0)
     delays, ends = delays[occurring], _starts(counts[:, occurring])
+    column = columns_of(delays, most)
     synapses = np.empty(int(ends[-1]), dtype if single is None else np.uint16)
     table = Table(source, base, delays, ends[:-1], synapses, single)
     weights = table.weights if single is None else np.empty(0, np.int16)
     for piece in pieces:
         for chunk in piece.pairs.chunks(piece.first, piece.last):
             _fill(chunk, piece.source_start, piece.source_step, piece.slot_start, piece.slot_step, piece.delays, np.uint64(seed),
-                  columns_of(delays, most), len(delays), ends, table.targets, piece.weights, piece.scale, weights)  # fmt: skip
+                  column, len(delays), ends, table.targets, piece.weights, piece.scale, weights)  # fmt: skip
             tick(len(chunk.sources))
     return table
 

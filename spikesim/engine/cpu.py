@@ -1,5 +1,6 @@
 """The CPU engine: numba kernels, one thread for each part of the neurons."""
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -8,10 +9,10 @@ import numpy as np
 
 from spikesim.connectivity.procedural import Rows
 from spikesim.connectivity.tables import BLOCK, Table, columns_of
-from spikesim.engine.delivery import AHEAD, DUE
+from spikesim.engine.delivery import DUE
 from spikesim.engine.memory import Row, lines
 from spikesim.engine.native import BARRIER
-from spikesim.engine.plan import CELLS, CONV, DENSE, DRIVE, FUTURE, HELD, LINE, NOISE, PHASES, PLAN, ROWS, SAMPLER, TABLE
+from spikesim.engine.plan import CELLS, CONV, DENSE, DRIVE, FUTURE, HELD, NOISE, PHASES, PLAN, ROWS, SAMPLER, TABLE, WORDS
 from spikesim.engine.procedural import KERNELS, VECTORS
 from spikesim.engine.state import Segment, State, initial_state, sample_steps
 from spikesim.engine.stimuli import SCRATCH
@@ -60,10 +61,10 @@ class Cpu:
         self.drives = {(d.cells, d.port): Row(bounds[:, d.cells], precision) for d in program.drives}
         self.samples = [np.empty((self.largest_chunk // s.interval + 1, len(s.ids))) for s in program.samplers]
         self.inputs = np.zeros(program.layout.total + BLOCK, program.accumulator)
-        self.barrier = lines(1, BARRIER * LINE, "int64")[0]
+        self.barrier = lines(BARRIER, 1, "int64")
         self.scratch = lines(self.parts, SCRATCH, "uint8")
-        self.ticks = lines(self.workers, LINE, "int64")
-        self.due = lines(self.parts, (DUE + AHEAD) * 2, "int64")
+        self.ticks = lines(self.workers, WORDS, "int64")
+        self.due = lines(self.parts, DUE * 2, "int64")
         ring = program.longest_delay + 1
         regions = [program.layout.region(part) for part in range(self.parts)] if program.rows else []
         self.futures = [lines(1, ring * (last - first), "int64") for first, last in regions]
@@ -71,7 +72,7 @@ class Cpu:
         self.history_counts = lines(self.parts * ring, -(-len(program.cells) // 16) * 16, "int32").reshape(self.parts, ring, -1)
         recorded = np.diff(bounds, axis=0)[:, list(program.spike_cells)].sum(axis=1)
         self.records = [np.empty(int(size) * self.largest_chunk, np.int64) for size in recorded]
-        self.recorded = lines(self.parts, LINE, "int64")
+        self.recorded = lines(self.parts, WORDS, "int64")
         self.population_counts = np.zeros((self.parts, self.largest_chunk, len(program.cells)), np.int64)
         self.neuron_counts = np.zeros(program.neurons, np.int64)
 
@@ -159,8 +160,7 @@ class Cpu:
         found.sort(kind="stable")  # runs that are in order already
         samples = tuple(out[: len(sample_steps(s.interval, first, steps))].copy()
                         for out, s in zip(self.samples, self.program.samplers, strict=True))  # fmt: skip
-        return Segment(found, self.population_counts[:, :steps].sum(axis=0),
-                       self.neuron_counts.copy(), samples)  # fmt: skip
+        return Segment(found, self.population_counts[:, :steps].sum(axis=0), self.neuron_counts.copy(), samples)
 
     def _address(self, array: np.ndarray) -> int:
         self.kept.append(array)
@@ -218,10 +218,10 @@ class Cpu:
         if c.kind == MEMBRANE:
             row["sweep"] = load_sweep(c, self.precision, self.program.accumulator.__name__)
             row["constants_at"] = self._address(np.array([coefficient(c, name) for name in arguments(c)[1]], np.float64))
-            row["rows_at"] = self._address(np.array([self._address(self._sweeplines(c, part)) for part in range(self.parts)], np.int64))
+            row["rows_at"] = self._address(np.array([self._address(self._sweep_rows(c, part)) for part in range(self.parts)], np.int64))
         return row
 
-    def _sweeplines(self, c: Cells, part: int) -> np.ndarray:
+    def _sweep_rows(self, c: Cells, part: int) -> np.ndarray:
         """The addresses, as of neuron 0, of the arrays over which a part's sweep of a population runs."""
         names, _, varying = arguments(c)
         slots = self.program.layout.slots[part, c.index] - self.program.layout.bounds[part, c.index]
@@ -273,7 +273,7 @@ class Cpu:
         return self._block(block) | {"sources": block.weights.shape[0], "targets": block.weights.shape[1]}
 
     def _conv(self, block: ConvBlock) -> dict[str, int]:
-        return self._block(block) | {"shapes_at": self._address(_conv_shapes(block))}
+        return self._block(block) | {"sources": math.prod(block.source_shape), "shapes_at": self._address(_conv_shapes(block))}
 
     def _held(self, held: Held, values: np.ndarray) -> dict[str, int]:
         return _ids(held) | {"changes_at": self._address(held.steps), "changes": len(held.steps), "values_at": values.ctypes.data,

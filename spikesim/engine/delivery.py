@@ -8,6 +8,7 @@ import numpy as np
 from numba import carray, njit
 
 from spikesim.connectivity.tables import NARROW, WIDE
+from spikesim.engine.memory import LINE
 from spikesim.engine.native import pointer, prefetch
 
 DUE = 1024  # segments whose rows are collected before they are delivered
@@ -31,7 +32,7 @@ def deliver_segments(rows, table, due, inputs):
             start = synapses_at + first * size
             due[at, 0], due[at, 1] = start, last - first
             for line in range(LINES):
-                prefetch(start + 64 * line)
+                prefetch(start + LINE * line)
         if at >= AHEAD:
             _add_segment(due[at - AHEAD, 0], due[at - AHEAD, 1], size, single, inputs)
 
@@ -101,21 +102,21 @@ def _outputs(at, padding, dilation, stride, offset, size):
 
 
 @njit
-def deliver_conv(spikes, start, step, weights_at, bits, shapes, low, high, target_start, target_step, inputs):
+def deliver_conv(spikes, block, shapes, low, high, inputs):
     """Convolution: for each spike the kernel's entries that meet it, for all output channels of its group.
 
-    weights_at: address of (channels in, depth, height, width, channels out of a group) in so many bits; shapes: int64
-    rows (source shape, target shape, stride, padding, dilation, kernel), first channels or groups; inputs: slots of the
-    neurons [low, high).
+    The block's weights are (channels in, depth, height, width, channels out of a group). shapes: int64 rows (source shape,
+    target shape, stride, padding, dilation, kernel), first channels or groups; inputs: slots of the neurons [low, high).
     """
     source, target, stride, padding, dilation, kernel = shapes[0], shapes[1], shapes[2], shapes[3], shapes[4], shapes[5]
     volume = target[1] * target[2] * target[3]
     per_group_in, per_group_out = source[0] // stride[0], target[0] // stride[0]
     size = (source[0], kernel[1], kernel[2], kernel[3], per_group_out)
-    narrow, wide = carray(pointer(weights_at, np.int16), size), carray(pointer(weights_at, np.int32), size)
+    narrow, wide = carray(pointer(block.weights_at, np.int16), size), carray(pointer(block.weights_at, np.int32), size)
+    target_start, target_step, bits = block.target_start, block.target_step, block.bits
     for spike in spikes:
-        k = (spike - start) // step
-        if k < 0 or k >= source[0] * source[1] * source[2] * source[3] or start + k * step != spike:
+        k = row_of(spike, block)
+        if k < 0:
             continue
         x = k % source[3]
         y = k // source[3] % source[2]

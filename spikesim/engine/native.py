@@ -9,6 +9,8 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from spikesim.engine.memory import LINE
+
 SPINS = 50_000  # looks at the barrier before a thread goes to sleep: longer than threads usually wait for each other
 FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 0) if sys.platform == "linux" else 0  # the system call's number
 WAIT, WAKE, ALL = 128, 129, 2**31 - 1  # private futexes
@@ -114,7 +116,7 @@ def wait_for_all(address, threads, turn):
     address: of BARRIER cache lines, zeros at first. A thread looks SPINS times, then sleeps, so that one that is kept from
     running gets a core: a thread that only gives its time slice away is at once given the next one.
     """
-    turns_at, sleepers_at = address + 64, address + 128
+    turns_at, sleepers_at = address + LINE, address + 2 * LINE
     goal, spins = threads * (turn + 1), SPINS
     if _add_atomic(address, 1) + 1 == goal:
         _add_atomic(turns_at, 1)

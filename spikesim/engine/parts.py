@@ -15,7 +15,7 @@ def span(plan, part, cells):
 
 @njit
 def share(plan, rows_at, part):
-    """The address of a part's share of a row of numbers, as if it began with neuron 0 (see `spikesim.engine.memory`)."""
+    """The address that belongs to a part, such as that of its share of a row of numbers (see `spikesim.engine.memory`)."""
     return carray(pointer(rows_at, np.int64), plan.threads)[part]
 
 
@@ -30,16 +30,3 @@ def slot_of(plan, part, cells, port):
 def clip(start, step, count, low, high):
     """The range of k in [0, count) for which low <= start + step * k < high."""
     return min(max((low - start + step - 1) // step, 0), count), min(max((high - start + step - 1) // step, 0), count)
-
-
-@njit
-def below(values, bound):
-    """How many of the ascending ``values`` lie below ``bound`` (numpy's searchsorted takes seconds to compile)."""
-    low, high = 0, len(values)
-    while low < high:
-        middle = (low + high) // 2
-        if values[middle] < bound:
-            low = middle + 1
-        else:
-            high = middle
-    return low

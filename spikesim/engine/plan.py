@@ -7,6 +7,8 @@ numbers over neurons (state, fired, injected, drives) lie apart for each part: t
 
 import numpy as np
 
+from spikesim.engine.memory import LINE
+
 
 def _record(fields: str, **others: str) -> np.dtype:
     return np.dtype([(name, others.get(name, "i8")) for name in fields.split()], align=True)
@@ -20,7 +22,7 @@ ROWS = _record("seed part source kernel sources source_start source_step targets
                "delay_kind steps_at steps least limits_at limits guide_at guide delay_stream", seed="u8", p="f8", scale="f8")  # fmt: skip
 FUTURE = _record("first width inputs_at arrivals_at scratch_at longest")  # a ring of what is under way to a part
 DENSE = _record("source source_start source_step target target_start target_step port delay weights_at bits sources targets")
-CONV = _record("source source_start source_step target target_start target_step port delay weights_at bits shapes_at")
+CONV = _record("source source_start source_step sources target target_start target_step port delay weights_at bits shapes_at")
 HELD = _record("cells start step count changes_at changes values_at width")
 NOISE = _record("cells start step count interval stream mean sd", mean="f8", sd="f8")
 DRIVE = _record("cells start step count row_at limits_at rows limits guide_at stream rest weight", weight="f8")
@@ -36,5 +38,5 @@ PLAN = _record(
 STIMULI, DELIVERY, UPDATE, MEETING = range(4)  # the phases of a step, as far as they are timed
 PHASES = "stimuli", "deliver", "update", "wait"
 
-LINE = 8  # int64 in a cache line; what threads count lies so far apart
+WORDS = LINE // 8  # int64 in a cache line; what threads count lies so far apart
 SHAPES = 6  # rows of a convolution's shapes: source, target, stride, padding, dilation, kernel; four numbers each

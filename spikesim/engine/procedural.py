@@ -15,8 +15,7 @@ from spikesim.connectivity.pairs import (
     fixed_total_number,
     one_to_one,
 )
-from spikesim.connectivity.tables import Delays, draw_columns
-from spikesim.draws import CONSTANT, draw_many
+from spikesim.connectivity.tables import Delays, Weights, draw_columns, draw_weights
 from spikesim.engine.delivery import row_of
 from spikesim.engine.native import pointer
 
@@ -45,15 +44,8 @@ def _draw_row(rows, source, chunk):
 
 
 @njit
-def _draw_weights(rows, numbers, out):
-    """The weights of the numbered synapses, in quanta."""
-    given, scale = carray(pointer(rows.weights_at, np.float64), rows.weights), rows.scale
-    if rows.weight_kind == CONSTANT:
-        out[:] = np.rint(given[0] / scale)
-        return
-    draw_many(rows.weight_kind, given, rows.seed, np.uint64(rows.weight_stream), numbers, out)
-    for k in range(len(out)):
-        out[k] = np.rint(out[k] / scale)
+def _weights(rows):
+    return Weights(rows.weight_kind, carray(pointer(rows.weights_at, np.float64), rows.weights), np.uint64(rows.weight_stream))
 
 
 @njit
@@ -72,7 +64,7 @@ def deliver_rows(spikes, rows, future, arrivals):
     scratch = carray(pointer(future.scratch_at, np.int64), (VECTORS, future.longest))
     drawn = carray(pointer(future.scratch_at, np.float64), (VECTORS, future.longest))
     inputs = carray(pointer(future.inputs_at, np.int64), len(arrivals) * future.width)
-    chunk, delays = Chunk(scratch[0], scratch[1], scratch[2]), _delays(rows)
+    chunk, delays, given = Chunk(scratch[0], scratch[1], scratch[2]), _delays(rows), _weights(rows)
     start, step = rows.slot_start, rows.slot_step
     for spike in spikes:
         source = row_of(spike, rows)
@@ -81,7 +73,7 @@ def deliver_rows(spikes, rows, future, arrivals):
         count = _draw_row(rows, source, chunk)
         numbers, targets, places, weights = chunk.numbers[:count], chunk.targets, scratch[3, :count], drawn[4, :count]
         draw_columns(delays, numbers, rows.seed, arrivals, places)
-        _draw_weights(rows, numbers, weights)
+        draw_weights(given, numbers, rows.seed, rows.scale, weights)
         for k in range(count):
             inputs[places[k] + start + step * targets[k]] += np.int64(weights[k])
 

@@ -5,7 +5,7 @@ from numba import carray, njit
 
 from spikesim.draws import GUIDED, UNDECIDED, reached
 from spikesim.engine.native import pointer, pointer_like
-from spikesim.engine.parts import below, clip, share, span
+from spikesim.engine.parts import clip, share, span
 from spikesim.engine.plan import CELLS, DRIVE, HELD, NOISE
 from spikesim.random import half_of, standard_normal, words, words_in_loop
 
@@ -33,7 +33,7 @@ def inject(plan, zero, part, step, first_step):
 def _add_held(plan, cells, step, low, high, current):
     for at in range(plan.held):
         held = carray(pointer(plan.held_at, HELD), plan.held)[at]
-        change = below(carray(pointer(held.changes_at, np.int64), held.changes), step + 1) - 1
+        change = reached(carray(pointer(held.changes_at, np.int64), held.changes), step) - 1
         if held.cells != cells or change < 0:
             continue
         values = carray(pointer(held.values_at, np.float64), (held.changes, held.width))
@@ -60,7 +60,7 @@ def _current_changes(plan, cells, step):
     for at in range(plan.held):
         held = carray(pointer(plan.held_at, HELD), plan.held)[at]
         changes = carray(pointer(held.changes_at, np.int64), held.changes)
-        place = below(changes, step)
+        place = reached(changes, step - 1)
         if held.cells == cells and place < held.changes and changes[place] == step:
             return True
     for at in range(plan.noise):

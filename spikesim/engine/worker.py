@@ -10,10 +10,11 @@ import numpy as np
 from numba import carray, njit
 
 from spikesim.connectivity.tables import BLOCK
-from spikesim.engine.delivery import AHEAD, DUE, deliver_conv, deliver_dense, deliver_segments
+from spikesim.draws import reached
+from spikesim.engine.delivery import DUE, deliver_conv, deliver_dense, deliver_segments
 from spikesim.engine.native import call_sweep, pointer, pointer_like, prefetch, ticks, wait_for_all
-from spikesim.engine.parts import below, clip, share, slot_of, span
-from spikesim.engine.plan import CELLS, CONV, DELIVERY, DENSE, FUTURE, LINE, MEETING, ROWS, SAMPLER, SHAPES, STIMULI, TABLE, UPDATE
+from spikesim.engine.parts import clip, share, slot_of, span
+from spikesim.engine.plan import CELLS, CONV, DELIVERY, DENSE, FUTURE, MEETING, ROWS, SAMPLER, SHAPES, STIMULI, TABLE, UPDATE, WORDS
 from spikesim.engine.procedural import arrive, deliver_rows
 from spikesim.engine.stimuli import DRAWN, SCRATCH, draw_words, drive_ports, inject
 from spikesim.kernel import kernel
@@ -54,7 +55,7 @@ def _is_due(plan, source, delay, step, stage):
 @njit
 def _deliver_tables(plan, one, part, step, stage):
     tables = carray(pointer(plan.tables_at, TABLE), plan.tables)
-    due = carray(pointer(plan.due_at, np.int64), (plan.threads, DUE + AHEAD, 2))[part]
+    due = carray(pointer(plan.due_at, np.int64), (plan.threads, DUE, 2))[part]
     ring, now = plan.ring, step % plan.ring
     for at in range(plan.tables):
         table = tables[at]
@@ -111,9 +112,7 @@ def _deliver_conv(plan, one, part, step, stage):
         inputs = carray(pointer_like(plan.inputs_at + slot_of(plan, part, b.target, b.port) * plan.input_size, one), high - low)
         shapes = carray(pointer(b.shapes_at, np.int64), (SHAPES, 4))
         for sender in range(plan.threads):
-            spikes = _spikes(plan, b.source, sender, step - b.delay)
-            deliver_conv(spikes, b.source_start, b.source_step, b.weights_at, b.bits, shapes, low, high, b.target_start,
-                         b.target_step, inputs)  # fmt: skip
+            deliver_conv(_spikes(plan, b.source, sender, step - b.delay), b, shapes, low, high, inputs)
 
 
 @njit
@@ -159,7 +158,7 @@ def _update(plan, what, low, high, part, step, out):
     """Advance the neurons [low, high) of one population; write who fired into ``out`` and return how many."""
     count = 0
     if what.kind == MEMBRANE:
-        rows_at = carray(pointer(what.rows_at, np.int64), plan.threads)[part]
+        rows_at = share(plan, what.rows_at, part)
         for first in range(low, high, SWEPT):
             last = min(first + SWEPT, high)
             if call_sweep(what.sweep, first, last, rows_at, what.constants_at):
@@ -176,7 +175,7 @@ def _update(plan, what, low, high, part, step, out):
     else:
         steps = carray(pointer(what.train_steps_at, np.int64), what.train_length)
         ids = carray(pointer(what.train_ids_at, np.int64), what.train_length)
-        for k in range(below(steps, step), below(steps, step + 1)):
+        for k in range(reached(steps, step - 1), reached(steps, step)):
             if low <= ids[k] < high:
                 out[count] = ids[k]
                 count += 1
@@ -206,9 +205,8 @@ def _fire(plan, part, step, stage, offset):
 
 @njit
 def _record(plan, part, offset, start, out, count):
-    recorded = carray(pointer(plan.recorded_at, np.int64), (plan.threads, LINE))
-    at = carray(pointer(plan.records_at, np.int64), plan.threads)[part] + 8 * recorded[part, 0]
-    record = carray(pointer(at, np.int64), count)
+    recorded = carray(pointer(plan.recorded_at, np.int64), (plan.threads, WORDS))
+    record = carray(pointer(share(plan, plan.records_at, part) + 8 * recorded[part, 0], np.int64), count)
     for k in range(count):
         record[k] = offset << 32 | start + out[k]
     recorded[part, 0] += count
@@ -225,7 +223,7 @@ def _sample(plan, zero, part, step, first_step):
         row = carray(pointer_like(share(plan, sampler.row_at, part), zero), high)
         line = (step + 1) // sampler.interval - 1 - first_step // sampler.interval
         out = carray(pointer(sampler.out_at + line * sampler.count * 8, np.float64), sampler.count)
-        for k in range(below(ids, low), below(ids, high)):
+        for k in range(reached(ids, low - 1), reached(ids, high - 1)):
             out[k] = row[ids[k]]
 
 
@@ -235,7 +233,7 @@ def _lap(plan, worker, phase, since):
     if not plan.timed:
         return since
     now = ticks()
-    carray(pointer(plan.ticks_at, np.int64), (plan.workers, LINE))[worker, phase] += now - since
+    carray(pointer(plan.ticks_at, np.int64), (plan.workers, WORDS))[worker, phase] += now - since
     return now
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import spikesim as sim
+from spikesim.errors import DescriptionError
 from spikesim.models.networks.brunel import brunel, jump
 from spikesim.models.networks.feedforward import NAMES, feedforward, weights
 from spikesim.models.networks.feedforward import SIZES as LAYERS
@@ -77,6 +78,14 @@ def test_vogels_abbott_keeps_its_input_when_it_grows(build):
         grown = large.projections[name]
         assert grown.weight * 1000.0 == pytest.approx(projection.weight * 80.0)
         assert grown.rule.p * 100_000 == pytest.approx(1000.0)
+
+
+@pytest.mark.parametrize("neurons", [0, 6])
+def test_brunel_needs_a_synapse_for_each_neuron(neurons):
+    """Too few neurons are refused in words."""
+    with pytest.raises(DescriptionError, match=f"brunel: {neurons} neurons"):
+        brunel(neurons=neurons)
+    assert jump(7) > 0.0
 
 
 def test_brunel_is_as_published():
