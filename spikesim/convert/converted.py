@@ -1,42 +1,53 @@
-"""The converted network: images in, spikes inside, predictions out."""
+"""The converted network: images in, spikes inside, outputs and their cost out."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from spikesim.convert.calibrate import calibrate
-from spikesim.convert.cost import multiply_accumulates, synaptic_operations
-from spikesim.convert.graph import Stage, linear_stages, run_stages
-from spikesim.convert.lower import lower, population_name
-from spikesim.convert.report import ConversionReport, LayerReport
+from spikesim.convert.calibrate import RATE, SIGNED, Calibration, Quantum, calibrate
+from spikesim.convert.cost import fan_outs, synaptic_operations
+from spikesim.convert.graph import Graph
+from spikesim.convert.lower import READ_OUT, Lowered, analog_part, lower
+from spikesim.convert.report import ConversionReport, report_of
+from spikesim.convert.rewrite import rewrite
+from spikesim.convert.stepper import Stepper, quantised
+from spikesim.convert.trace import trace
 from spikesim.description import checked_number, frozen_array, limits
 from spikesim.errors import DescriptionError
 from spikesim.network import Network
+from spikesim.recording import Recording
 from spikesim.simulation import Simulation
+from spikesim.trials import Confidence, Silence
 
 PERCENTILE = limits(None, above=0.0, at_most=100.0, varies=False)
+MARGIN = limits(None, at_least=0.0, varies=False)
+OUTSIDE = {"softmax": lambda x: torch.softmax(x, -1), "log_softmax": lambda x: torch.log_softmax(x, -1)}
+MEMORY = 1 << 28  # bytes of currents and spike counts that are held at once
 
 
 @dataclass(frozen=True)
 class SpikingResult:
     """What a converted network did with some images.
 
-    outputs: float64 (steps, images, classes), the output after each step; spike_counts: for each spiking layer int64
-    (images, neurons); spikes: int64 (images,), their sums; synaptic_operations: int64 (images,), additions caused by
-    spikes; seconds: wall time.
+    outputs: float64 (steps, images, *shape), the output after each step, which stays what it was once an image has ended;
+    ended: int64 (images,), the steps each image took; spikes, synaptic_operations: for each population int64 (images,), its
+    spikes (relays do not count as neurons: their graded spikes are in ``relayed``), and the additions they caused; counts:
+    for each population int64 (images, neurons), if asked for, in torch's order; seconds: wall time.
     """
 
     outputs: np.ndarray
-    spike_counts: dict[str, np.ndarray]
-    spikes: np.ndarray
-    synaptic_operations: np.ndarray
+    ended: np.ndarray
+    spikes: dict[str, np.ndarray]
+    relayed: dict[str, np.ndarray]
+    synaptic_operations: dict[str, np.ndarray]
+    counts: dict[str, np.ndarray]
     seconds: float
 
     @property
@@ -47,61 +58,125 @@ class SpikingResult:
     def accuracy(self, labels: Any) -> np.ndarray:
         """The share of right predictions after each step, float64 (steps,)."""
         labels = frozen_array(labels, "accuracy: labels", dtype=np.int64)
-        if labels.shape != self.outputs.shape[1:2]:
-            raise DescriptionError(f"accuracy: expected one label for each of {self.outputs.shape[1]} images, got shape {labels.shape}")
+        if labels.shape != self.outputs.shape[1:2] or self.outputs.ndim != 3:
+            raise DescriptionError(f"accuracy: expected outputs (steps, images, classes) and one label for each of "
+                                   f"{self.outputs.shape[1]} images, got {self.outputs.shape} and {labels.shape}")  # fmt: skip
         return (self.outputs.argmax(axis=2) == labels).mean(axis=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ConvertedNetwork:
-    """A spiking network made from a torch module: its description, a report, and a way to run it."""
+    """A spiking network made from a torch module: its description, a report, and ways to run it."""
 
-    network: Network
     report: ConversionReport
-    stages: tuple[Stage, ...]
+    graph: Graph
+    quanta: Mapping[str, Quantum]
+    lowered: Lowered
+    coding: str
 
-    def run(self, images: Any, *, steps: int, engine: str = "cpu", progress: bool = True) -> SpikingResult:
-        """Show each image for ``steps`` steps, every image from rest, side by side on all cores.
+    @property
+    def network(self) -> Network:
+        return self.lowered.network
 
-        images: (n, *input shape), as the module takes them. The first layer's output is given as a constant current, so it
-        costs the multiply-accumulates of that layer once an image; all further layers see spikes only.
+    def stepper(self) -> Stepper:
+        """The same network as a torch module with gradients."""
+        return Stepper(self.graph, self.quanta, coding=self.coding)
+
+    def quantised(self, images: Any) -> np.ndarray:
+        """The output to which signed coding settles: that of the network with every activation rounded to its quantum."""
+        return quantised(self.graph, self.quanta, self._checked(images))[self.graph.output].numpy()
+
+    def run(self, images: Any, *, steps: int, confidence: float | None = None, counts: bool = False, engine: str = "cpu",
+            progress: bool = True) -> SpikingResult:  # fmt: skip
+        """Show each image for at most ``steps`` steps, every image from rest, side by side on all cores.
+
+        images: (n, *input shape), as the module takes them. The linear operators before the first neurons are computed once an
+        image and given as a constant current; all others see spikes only. ``confidence``: end an image when its largest
+        output leads the second by so much. In signed coding an image ends when no neuron fires any more. ``counts`` keeps
+        the spikes of each neuron.
         """
         if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
             raise DescriptionError(f"run: expected a whole number of steps from 1 on, got {steps!r}")
-        images = _checked_images(images, "run: images")
-        shape = self.stages[0].in_shape
+        images = self._checked(images)
+        started = time.perf_counter()
+        simulation = Simulation(self.network, dt=1.0, engine=engine, threads=1, precision="float64", progress=progress)
+        fan_out = fan_outs(self.network)
+        parts = [self._some(simulation, some, steps, self._until(confidence), fan_out, counts, progress)
+                 for some in np.split(images, range(self._at_once(), len(images), self._at_once()))]  # fmt: skip
+        return _joined(parts, time.perf_counter() - started)
+
+    def _until(self, confidence: float | None) -> Any:
+        if self.coding == SIGNED:
+            if confidence is not None:
+                raise DescriptionError("run: confidence is for rate coding; in signed coding an image ends when it has settled")
+            return Silence()
+        if confidence is None:
+            return None
+        return Confidence(READ_OUT, checked_number(confidence, "run: confidence", MARGIN))
+
+    def _at_once(self) -> int:
+        return max(1, MEMORY // (16 * sum(len(p) for p in self.network.populations.values())))
+
+    def _some(self, simulation: Simulation, images: np.ndarray, steps: int, until: Any, fan_out: dict[str, np.ndarray],
+              keep: bool, progress: bool) -> SpikingResult:  # fmt: skip
+        recordings = simulation.trials(float(steps), currents=self._currents(images), until=until, progress=progress)
+        events = {name: np.stack([recording.counts[name].values for recording in recordings]) for name in recordings[0].counts}
+        operations = synaptic_operations(events, fan_out)
+        relays = self.lowered.relays
+        places = self.lowered.places
+        return SpikingResult(
+            np.stack([self._output(recording, steps) for recording in recordings], axis=1),
+            np.array([round(recording.duration) for recording in recordings]),
+            {name: found.sum(axis=1) for name, found in events.items() if name not in relays},
+            {name: found.sum(axis=1) for name, found in events.items() if name in relays},
+            operations,
+            {name: found[:, np.argsort(places[name].order)] for name, found in events.items() if name not in relays} if keep else {},
+            0.0,
+        )
+
+    def _currents(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        analog = analog_part(self.graph, images)
+        shown = self.lowered.shown.items()
+        return {name: analog[node].reshape(len(images), -1)[:, self.lowered.place(name).order] for name, node in shown}
+
+    def _output(self, recording: Recording, steps: int) -> np.ndarray:
+        """The output after each step (steps, *shape), the last one repeated."""
+        place = self.lowered.read_out
+        sums = recording.trace(READ_OUT, "v").values
+        values = sums / np.arange(1, len(sums) + 1)[:, None] if self.coding == RATE else sums
+        ordered = np.empty_like(values)
+        ordered[:, place.order] = values
+        filled = np.concatenate([ordered, np.repeat(ordered[-1:], steps - len(ordered), axis=0)])
+        shaped = filled.reshape(steps, *self.graph.nodes[self.graph.output].shape)
+        return OUTSIDE[self.graph.outside](torch.from_numpy(shaped)).numpy() if self.graph.outside else shaped
+
+    def _checked(self, images: Any) -> np.ndarray:
+        images, shape = checked_images(images, "run: images"), self.graph.input.shape
         if images.shape[1:] != shape:
             raise DescriptionError(f"run: expected images of shape (n, {', '.join(map(str, shape))}), got {images.shape}")
-        started = time.perf_counter()
-        first = run_stages([replace(self.stages[0], spiking=False)], images).reshape(len(images), -1)
-        simulation = Simulation(self.network, dt=1.0, engine=engine, threads=1, precision="float64", progress=progress)
-        recordings = simulation.trials(float(steps), currents={population_name(self.stages[0]): first}, progress=progress)
-        read_out = population_name(self.stages[-1])
-        potentials = np.stack([recording.trace(read_out, "v").values for recording in recordings], axis=1)
-        counts = {name: np.stack([recording.counts[name].values for recording in recordings]) for name in recordings[0].counts}
-        return SpikingResult(
-            outputs=potentials / np.arange(1, steps + 1)[:, None, None], spike_counts=counts,
-            spikes=sum((c.sum(axis=1) for c in counts.values()), np.zeros(len(images), np.int64)),
-            synaptic_operations=synaptic_operations(self.stages, list(counts.values()), len(images)),
-            seconds=time.perf_counter() - started,
-        )  # fmt: skip
+        return images
 
 
-def from_torch(module: nn.Module, calibration: Any, *, percentile: float = 99.9) -> ConvertedNetwork:
-    """Convert a trained feed-forward torch module into integrate-and-fire neurons with rate coding.
+def from_torch(module: nn.Module, calibration: Any, *, coding: str = RATE, percentile: float = 99.9, method: str = "percentile",
+               steps: int = 32, levels: int = 32, burst: int = 1, allow_analog: Sequence[Any] = ()) -> ConvertedNetwork:  # fmt: skip
+    """Convert a trained torch module into a network of spiking neurons.
 
-    calibration: images like those to come, (n, *input shape), from which the thresholds are taken: the given percentile
-    of each channel's positive activations. Raises `ConversionError` that names every layer that cannot be converted.
+    calibration: inputs like those to come, (n, *input shape), from which thresholds are taken. coding: "rate", the value of a
+    neuron is its spikes per step; "signed", spikes of both signs send changes until the network has settled to the quantised
+    module. method: "percentile" of each channel's activations, or "mse", the least error at ``steps`` steps. levels, burst: of
+    signed coding, the quanta up to the percentile, and the most of them that a neuron sends in a step.
+
+    Raises `ConversionError` that names every operator that cannot be converted, with its place in the module.
     """
-    percentile = checked_number(percentile, "from_torch: percentile", PERCENTILE)
-    images = _checked_images(calibration, "from_torch: calibration")
-    stages = linear_stages(module, images)
-    calibrated = calibrate(stages, images, percentile=percentile)
-    cost = multiply_accumulates(module, images)
-    return ConvertedNetwork(lower(stages, calibrated), _report(stages, calibrated, cost, percentile), tuple(stages))
+    chosen = Calibration(coding, method, checked_number(percentile, "from_torch: percentile", PERCENTILE), levels, steps, burst)
+    images = checked_images(calibration, "from_torch: calibration")
+    graph = rewrite(trace(module, images, allow_analog=allow_analog))
+    quanta = calibrate(graph, images, chosen)
+    lowered = lower(graph, quanta, coding=coding)
+    return ConvertedNetwork(report_of(graph, quanta, lowered, chosen), graph, quanta, lowered, coding)
 
 
-def _checked_images(images: Any, what: str) -> np.ndarray:
+def checked_images(images: Any, what: str) -> np.ndarray:
     """A batch of images as float64."""
     array = frozen_array(images.detach().cpu().double().numpy() if isinstance(images, torch.Tensor) else images, what)
     if array.ndim < 2 or len(array) == 0:
@@ -111,13 +186,9 @@ def _checked_images(images: Any, what: str) -> np.ndarray:
     return array
 
 
-def _report(stages: Sequence[Stage], calibrated: Sequence[Any], cost: dict[str, int], percentile: float) -> ConversionReport:
-    layers = []
-    for at, stage in enumerate(stages):
-        found = calibrated[at] if at < len(calibrated) else None
-        layers.append(LayerReport(
-            layer=stage.name, population=population_name(stage), shape=stage.out_shape, macs=cost.get(stage.name, 0),
-            thresholds=(float(found.thresholds.min()), float(found.thresholds.max())) if found else None,
-            clipped=found.clipped if found else None,
-        ))  # fmt: skip
-    return ConversionReport(tuple(layers), percentile)
+def _joined(parts: Sequence[SpikingResult], seconds: float) -> SpikingResult:
+    def together(field: str) -> dict[str, np.ndarray]:
+        return {name: np.concatenate([getattr(part, field)[name] for part in parts]) for name in getattr(parts[0], field)}
+
+    return SpikingResult(np.concatenate([part.outputs for part in parts], axis=1), np.concatenate([part.ended for part in parts]),
+                         together("spikes"), together("relayed"), together("synaptic_operations"), together("counts"), seconds)  # fmt: skip

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from spikesim.convert.operators import LINEAR, Input, Operator, Shape, compute
+from spikesim.convert.operators import LINEAR, Convolution, Input, Operator, Reshape, Shape, compute
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +74,29 @@ class Graph:
         return found
 
 
+def channel_shape(graph: Graph, node: Node, consumers: dict[str, list[Node]]) -> Shape:
+    """The shape (channels, *space) under which a node's value is convolved, else its own; (n,) has n channels and no space."""
+    ahead = [node]
+    while ahead:
+        here = ahead.pop()
+        for reader in consumers[here.name]:
+            if isinstance(reader.operator, Convolution):
+                return here.shape
+            if isinstance(reader.operator, Reshape):
+                ahead.append(reader)
+    return node.shape
+
+
+def reached(graph: Graph) -> tuple[dict[str, bool], dict[str, bool]]:
+    """For each node whether the image reaches it without passing a neuron, and whether spikes do."""
+    from_image: dict[str, bool] = {}
+    from_spikes: dict[str, bool] = {}
+    for node in graph:
+        from_image[node.name] = node.shown or (node.linear and any(from_image[name] for name in node.inputs))
+        from_spikes[node.name] = not node.shown and (not node.linear or any(from_spikes[name] for name in node.inputs))
+    return from_image, from_spikes
+
+
 Values = dict[str, torch.Tensor]
 
 
@@ -86,7 +109,7 @@ def evaluate(graph: Graph, images: np.ndarray | torch.Tensor, *,
     values: Values = {}
     for node in graph:
         if node.shown:
-            values[node.name] = torch.as_tensor(images, dtype=torch.float64)
+            values[node.name] = torch.as_tensor(np.array(images) if isinstance(images, np.ndarray) else images, dtype=torch.float64)
             continue
         value = node_value(node, [values[name] for name in node.inputs])
         values[node.name] = value if neuron is None or node.linear else neuron(node, value)

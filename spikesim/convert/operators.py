@@ -100,7 +100,7 @@ class Maximum(Operator):
 
 def _convolution(operator: Convolution, x: torch.Tensor) -> torch.Tensor:
     dims = len(operator.stride)
-    weights = torch.from_numpy(operator.weights)
+    weights = torch.as_tensor(operator.weights)
     if operator.transposed:
         transposed = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)[dims - 1]
         return transposed(x, weights, None, operator.stride, operator.padding, operator.output_padding, operator.groups, operator.dilation)
@@ -109,7 +109,7 @@ def _convolution(operator: Convolution, x: torch.Tensor) -> torch.Tensor:
 
 
 def _full(operator: Full, x: torch.Tensor) -> torch.Tensor:
-    return x @ torch.from_numpy(operator.weights).T
+    return x.reshape(len(x), -1) @ torch.as_tensor(operator.weights).T
 
 
 def _along(operator: Along, x: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,234 @@
+"""Rewriting: linear operators that follow each other are merged where that is exact and no larger.
+
+Batch normalisation goes into the convolution before or after it (Rueckauer et al. 2017, Front. Neurosci. 11:682), average
+pooling into what follows, a concatenation is divided among the operators that read it. What cannot be merged stays: the
+sum of spikes there is passed on by a relay (see `spikesim.convert.lower`).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from spikesim.convert.graph import Graph, Node, node_value
+from spikesim.convert.operators import Along, Convolution, Full, Reshape, Shape, Sum
+
+LARGEST = 1 << 22  # weights of a merged operator, above which pooling is not merged into a full matrix
+
+
+def rewrite(graph: Graph) -> Graph:
+    """An equal graph with fewer nodes."""
+    before: list[Node] = []
+    while [id(node) for node in graph] != [id(node) for node in before]:
+        before = list(graph)
+        graph = _divide_sums(graph)
+        for rule in RULES:
+            graph = _apply(rule, graph)
+    return graph
+
+
+Rule = Callable[[Node, Node, bool], "Node | None"]
+
+
+def _apply(rule: Rule, graph: Graph) -> Graph:
+    """Replace each node by what the rule makes of it and the node it reads, as long as it makes something."""
+    nodes = dict(graph.nodes)
+    readers = {name: len(found) + (name == graph.output) for name, found in graph.consumers().items()}
+    for name in graph.nodes:
+        while len(nodes[name].inputs) == 1:
+            source = nodes[nodes[name].inputs[0]]
+            merged = rule(nodes[name], source, readers[source.name] == 1)
+            if merged is None:
+                break
+            nodes[name] = merged
+            for read in merged.inputs:
+                readers[read] += 1
+            readers[source.name] -= 1
+    return _needed(replace(graph, nodes=nodes))
+
+
+def _needed(graph: Graph) -> Graph:
+    """The graph without nodes that the output does not depend on."""
+    wanted = {graph.output, graph.input.name}
+    for node in reversed(list(graph)):
+        if node.name in wanted:
+            wanted.update(node.inputs)
+    return replace(graph, nodes={name: node for name, node in graph.nodes.items() if name in wanted})
+
+
+def _read_through_reshape(node: Node, source: Node, alone: bool) -> Node | None:
+    """Operators on flat arrays do not care for the shape."""
+    if not isinstance(source.operator, Reshape) or source.bias is not None or not isinstance(node.operator, Reshape | Along | Full):
+        return None
+    return replace(node, inputs=source.inputs)
+
+
+def _along_along(node: Node, source: Node, alone: bool) -> Node | None:
+    first, second = source.operator, node.operator
+    if not (isinstance(first, Along) and isinstance(second, Along) and first.inner == second.inner):
+        return None
+    if first.matrix.shape[0] != second.matrix.shape[1]:
+        return None
+    product = sparse.csr_array(second.matrix @ first.matrix)
+    if product.nnz > max(first.matrix.nnz, second.matrix.nnz):
+        return None
+    return _merged(node, source, Along(product, second.inner))
+
+
+def _convolution_then_channels(node: Node, source: Node, alone: bool) -> Node | None:
+    """A factor for each output channel, as batch normalisation has one."""
+    if not (alone and isinstance(node.operator, Along) and isinstance(source.operator, Convolution) and _per_channel(node, source.shape)):
+        return None
+    gains, conv = node.operator.matrix.diagonal(), source.operator
+    if conv.transposed:
+        weights = conv.weights * gains.reshape(conv.groups, 1, -1).repeat(len(conv.weights) // conv.groups, 1).reshape(
+            len(conv.weights), -1, *(1,) * len(conv.stride))  # fmt: skip
+    else:
+        weights = conv.weights * gains.reshape(-1, *(1,) * (conv.weights.ndim - 1))
+    return _merged(node, source, replace(conv, weights=weights))
+
+
+def _channels_then_convolution(node: Node, source: Node, alone: bool) -> Node | None:
+    """What mixes channels without mixing places, read by a convolution of one group; a factor for each channel, by any."""
+    conv, before = node.operator, source.operator
+    if not (isinstance(conv, Convolution) and isinstance(before, Along)) or before.inner != math.prod(source.shape[1:]):
+        return None
+    if before.matrix.shape[0] != source.shape[0]:
+        return None
+    if _per_channel(source, source.shape):
+        gains = before.matrix.diagonal()
+        if conv.transposed:
+            return _merged(node, source, replace(conv, weights=conv.weights * gains.reshape(-1, *(1,) * (conv.weights.ndim - 1))))
+        of_group = gains.reshape(conv.groups, 1, -1).repeat(len(conv.weights) // conv.groups, 1)
+        return _merged(
+            node, source, replace(conv, weights=conv.weights * of_group.reshape(*conv.weights.shape[:2], *(1,) * len(conv.stride)))
+        )
+    outputs, inputs = before.matrix.shape
+    if conv.groups > 1 or conv.transposed or inputs > outputs or (inputs == outputs and not alone):
+        return None
+    weights = np.einsum("oc...,ci->oi...", conv.weights, before.matrix.toarray())
+    return _merged(node, source, replace(conv, weights=weights))
+
+
+def _pooling_then_convolution(node: Node, source: Node, alone: bool) -> Node | None:
+    """Pooling over windows side by side: the kernel's entries are spread over them, the stride grows as much."""
+    conv, pool = node.operator, source.operator
+    if not (isinstance(conv, Convolution) and isinstance(pool, Along)) or conv.transposed or any(d > 1 for d in conv.dilation):
+        return None
+    window = _window(pool, source)
+    if window is None:
+        return None
+    weights = conv.weights * pool.matrix.data[0]
+    for axis, times in enumerate(window, start=2):
+        weights = np.repeat(weights, times, axis)
+    stride, padding = (tuple(a * b for a, b in zip(value, window, strict=True)) for value in (conv.stride, conv.padding))
+    return _merged(node, source, replace(conv, weights=weights, stride=stride, padding=padding))
+
+
+def _window(pool: Along, node: Node) -> Shape | None:
+    """The window of a pooling with one weight whose windows tile a space; None if ``pool`` is something else.
+
+    The space before pooling is not told by the operator, only its size; so all windows of that size are tried.
+    """
+    space, ratio = node.shape[1:], pool.matrix.shape[1] / max(pool.matrix.shape[0], 1)
+    if pool.inner != 1 or pool.matrix.shape[0] != math.prod(space) or ratio != int(ratio) or ratio < 2 or len(set(pool.matrix.data)) != 1:
+        return None
+    for window in _factors(int(ratio), len(space)):
+        tiles = sparse.csr_array(np.ones((1, 1)))
+        for size, times in zip(space, window, strict=True):
+            tiles = sparse.kron(tiles, sparse.kron(sparse.eye_array(size), np.ones((1, times))), format="csr")
+        if tiles.shape == pool.matrix.shape and (tiles != (pool.matrix != 0)).nnz == 0:
+            return window
+    return None
+
+
+def _factors(product: int, count: int) -> list[Shape]:
+    """All ways to write ``product`` as ``count`` factors."""
+    if count == 1:
+        return [(product,)]
+    return [(f, *rest) for f in range(1, product + 1) if product % f == 0 for rest in _factors(product // f, count - 1)]
+
+
+def _full_then_along(node: Node, source: Node, alone: bool) -> Node | None:
+    after, full = node.operator, source.operator
+    if not (alone and isinstance(after, Along) and isinstance(full, Full)) or after.inner != 1 or after.matrix.shape[0] > len(full.weights):
+        return None
+    if after.matrix.shape[1] != len(full.weights):
+        return None
+    return _merged(node, source, Full(np.asarray(after.matrix @ full.weights)))
+
+
+def _along_then_full(node: Node, source: Node, alone: bool) -> Node | None:
+    full, before = node.operator, source.operator
+    if not (isinstance(full, Full) and isinstance(before, Along)):
+        return None
+    outputs, inputs = before.matrix.shape
+    if len(full.weights) * full.weights.shape[1] // outputs * inputs > LARGEST:
+        return None
+    blocks = full.weights.reshape(len(full.weights), -1, outputs, before.inner)
+    mixed = np.moveaxis(np.tensordot(blocks, before.matrix.toarray(), axes=(2, 0)), 3, 2)
+    return _merged(node, source, Full(np.ascontiguousarray(mixed.reshape(len(full.weights), -1))))
+
+
+def _identity(node: Node, source: Node, alone: bool) -> Node | None:
+    """Take what passes everything on out of the way of its reader."""
+    trivial = source.bias is None and len(source.inputs) == 1 and (
+        (isinstance(source.operator, Sum) and source.operator.coefficients == (1.0,)) or _is_identity(source))  # fmt: skip
+    return replace(node, inputs=source.inputs) if trivial and isinstance(node.operator, Along | Full | Reshape) else None
+
+
+def _is_identity(node: Node) -> bool:
+    matrix = node.operator.matrix if isinstance(node.operator, Along) else None
+    return matrix is not None and matrix.shape[0] == matrix.shape[1] and (matrix != sparse.eye_array(len(matrix.indptr) - 1)).nnz == 0
+
+
+def _along_identity(node: Node, source: Node, alone: bool) -> Node | None:
+    return replace(node, operator=Reshape()) if _is_identity(node) else None
+
+
+def _per_channel(node: Node, shape: Shape) -> bool:
+    """Whether the node multiplies each channel of a value of ``shape`` by a number."""
+    along = node.operator
+    if not isinstance(along, Along) or along.inner != math.prod(shape[1:]) or along.matrix.shape != (shape[0], shape[0]):
+        return False
+    entries = along.matrix.tocoo()
+    return bool((entries.row == entries.col).all())
+
+
+def _merged(node: Node, source: Node, operator) -> Node:
+    """The node with the operators of both, reading what ``source`` reads; the bias of ``source`` goes through the node."""
+    bias = node.bias
+    if source.bias is not None:
+        with torch.no_grad():
+            through = node_value(replace(node, bias=None), [torch.from_numpy(source.bias)[None]])[0].numpy()
+        bias = through if bias is None else bias + through
+    return replace(node, operator=operator, inputs=source.inputs, bias=bias)
+
+
+RULES: tuple[Rule, ...] = (_along_identity, _identity, _read_through_reshape, _along_along, _convolution_then_channels, _channels_then_convolution,
+                           _pooling_then_convolution, _full_then_along, _along_then_full)  # fmt: skip
+
+
+def _divide_sums(graph: Graph) -> Graph:
+    """Convolutions and full matrices that read a concatenation, a sum of placements, read each part for themselves."""
+    nodes: dict[str, Node] = {}
+    for node in graph:
+        source = nodes[node.inputs[0]] if len(node.inputs) == 1 else None
+        if source is None or not isinstance(node.operator, Convolution | Full) or not _concatenation(source, nodes):
+            nodes[node.name] = node
+            continue
+        parts = [Node(f"{node.name}.part{at}", node.operator, (name,), node.shape, where=node.where)
+                 for at, name in enumerate(source.inputs, start=1)]  # fmt: skip
+        nodes |= {part.name: part for part in parts}
+        total = Sum(source.operator.coefficients)  # type: ignore[attr-defined]
+        nodes[node.name] = replace(_merged(node, source, total), inputs=tuple(part.name for part in parts))
+    return _needed(replace(graph, nodes=nodes))
+
+
+def _concatenation(node: Node, nodes: dict[str, Node]) -> bool:
+    placed = [nodes[name].operator for name in node.inputs]
+    return isinstance(node.operator, Sum) and len(placed) > 1 and all(
+        isinstance(along, Along) and along.matrix.shape[0] > along.matrix.shape[1] for along in placed)  # fmt: skip

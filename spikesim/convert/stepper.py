@@ -1,0 +1,141 @@
+"""The dense stepper: the spiking network as a torch module, with gradients.
+
+It computes every neuron in every step and is the second opinion on the engines: with weights and thresholds that are
+powers of two it gives the same spikes; otherwise sums differ by rounding (relative 1e-15, which matters only where a
+potential lies that near to its threshold) and by what relays round (half of `spikesim.convert.calibrate.FINE`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from spikesim.convert.calibrate import RATE, Quantum
+from spikesim.convert.graph import Graph, Node, evaluate, node_value, reached
+from spikesim.convert.lower import fires_up_only
+from spikesim.convert.operators import Convolution, Full, compute
+
+State = dict[str, tuple[torch.Tensor, ...]]
+
+
+class Stepper(nn.Module):
+    """A converted network; weights of convolutions and full matrices, and thresholds, are float64 parameters.
+
+    Calling it with images (n, *input shape) and a number of steps gives the output after each step (steps, n, *shape).
+    Spikes have the gradient of a triangle around the threshold (Bellec et al. 2018), rounding that of the identity.
+    """
+
+    def __init__(self, graph: Graph, quanta: Mapping[str, Quantum], *, coding: str) -> None:
+        super().__init__()
+        self.graph, self.quanta, self.averaged = graph, quanta, coding == RATE
+        self.spikes = reached(graph)[1]
+        weighted = [node for node in graph if isinstance(node.operator, Convolution | Full)]
+        self.weights = nn.ParameterList(nn.Parameter(torch.tensor(node.operator.weights)) for node in weighted)  # type: ignore[union-attr]
+        neurons = [node.name for node in graph if not node.linear and not node.shown]
+        self.thresholds = nn.ParameterList(nn.Parameter(torch.tensor(quanta[name].worth)) for name in neurons)
+        self.place = {node.name: at for at, node in enumerate(weighted)} | {name: at for at, name in enumerate(neurons)}
+
+    def forward(self, images: torch.Tensor, steps: int) -> torch.Tensor:
+        return torch.stack([outputs for outputs, _ in self.walk(images, steps)])
+
+    def walk(self, images: torch.Tensor, steps: int):
+        """Yield after each step the output (n, *shape) and, by node, the sizes of the spikes (n, *shape) in this step."""
+        graph = self._with_parameters()
+        analog = evaluate(graph, images, neuron=lambda node, value: torch.zeros_like(value))
+        state: State = {}
+        total: Any = 0.0
+        for step in range(1, steps + 1):
+            given = analog if self.averaged or step == 1 else None
+            values, sizes = self._step(graph, given, state, step, len(images))
+            total = total + values[graph.output] + (given[graph.output] if given and graph.nodes[graph.output].linear else 0.0)
+            yield total / step if self.averaged else total, sizes
+
+    def _step(self, graph: Graph, analog: Any, state: State, step: int, batch: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        values: dict[str, torch.Tensor] = {}
+        sizes: dict[str, torch.Tensor] = {}
+        for node in graph:
+            if not self.spikes[node.name]:
+                values[node.name] = torch.zeros(batch, *node.shape, dtype=torch.float64)
+                continue
+            read = [values[name] for name in node.inputs]
+            if node.linear:
+                values[node.name] = node_value(replace(node, bias=None), read)
+                continue
+            if analog is not None:
+                read = [x + analog[name] if self.graph.nodes[name].linear or self.graph.nodes[name].shown else x
+                        for x, name in zip(read, node.inputs, strict=True)]  # fmt: skip
+            threshold = self.thresholds[self.place[node.name]]
+            sizes[node.name], state[node.name] = self._fire(node, read, state.get(node.name), threshold, step)
+            values[node.name] = sizes[node.name] * threshold
+        return values, sizes
+
+    def _fire(self, node: Node, read: list[torch.Tensor], state: Any, threshold: torch.Tensor,
+              step: int) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:  # fmt: skip
+        """The sizes of a population's spikes and its new state."""
+        if self.averaged and fires_up_only(node.operator):
+            v = (threshold / 2.0 if state is None else state[0]) + read[0]
+            spike = _Spike.apply(v / threshold - 1.0)
+            return spike, (v - threshold * spike,)
+        sums = [x if state is None else before + x for before, x in zip(read if state is None else state[:-1], read, strict=True)]
+        sent = torch.zeros_like(sums[0]) if state is None else state[-1]
+        time = float(step) if self.averaged else 1.0
+        value = time * compute(_plain(node), [u / time for u in sums])
+        quantum = self.quanta[node.name]
+        wanted = _Round.apply(value / threshold).clamp(quantum.least, quantum.most)
+        size = torch.nan_to_num(wanted - sent, nan=0.0).clamp(-quantum.burst, quantum.burst)
+        return size, (*sums, sent + size)
+
+    def _with_parameters(self) -> Graph:
+        nodes = {node.name: replace(node, operator=replace(node.operator, weights=self.weights[self.place[node.name]]))
+                 if isinstance(node.operator, Convolution | Full) else node for node in self.graph}  # fmt: skip
+        return replace(self.graph, nodes=nodes)
+
+
+def _plain(node: Node):
+    """The node's operator; a quantised rectifier is a rectifier, for the neuron quantises."""
+    return replace(node.operator, function="relu", parameters={}) if getattr(node.operator, "function", "") == "qcfs" else node.operator
+
+
+class _Spike(torch.autograd.Function):
+    """1 where x >= 0, else 0."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        ctx.save_for_backward(x)
+        return (x >= 0.0).to(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        (x,) = ctx.saved_tensors
+        return gradient * torch.clamp(1.0 - x.abs(), min=0.0)
+
+
+class _Round(torch.autograd.Function):
+    """floor(x + 1/2)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return torch.floor(x + 0.5)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return gradient
+
+
+def quantised(graph: Graph, quanta: Mapping[str, Quantum], images: Any) -> dict[str, torch.Tensor]:
+    """The values of the quantised network, to which signed coding settles: every neuron's value rounded to its quantum."""
+
+    def rounded(node: Node, value: torch.Tensor) -> torch.Tensor:
+        quantum = quanta[node.name]
+        return torch.floor(value / torch.from_numpy(quantum.worth) + 0.5).clamp(quantum.least, quantum.most) * torch.from_numpy(
+            quantum.worth
+        )
+
+    with torch.no_grad():
+        plain = replace(
+            graph, nodes={node.name: node if node.linear or node.shown else replace(node, operator=_plain(node)) for node in graph}
+        )
+        return evaluate(plain, np.asarray(images), neuron=rounded)
