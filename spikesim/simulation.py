@@ -19,6 +19,7 @@ from spikesim.errors import DescriptionError, FileFormatError, KindError, Spikes
 from spikesim.interrupt import Interrupt
 from spikesim.machine import cores
 from spikesim.network import Network
+from spikesim.neurons.model import Neuron
 from spikesim.progress import Progress
 from spikesim.random import LARGEST_STEP
 from spikesim.recorder import Recorder
@@ -36,7 +37,8 @@ class Simulation:
     network: the description, as it is now (later changes to it have no effect). dt: time step in ms. seed: 0 to
     2**64 - 1; the same seed gives the same spikes. engine: "cpu" or "reference". threads: for the cpu engine, by
     default as many as pay; the spikes do not depend on it, and threads that outnumber the cores take turns. precision: of the
-    neurons' state, "float32" or "float64"; by default the first that the engine has, float32 on "cpu". procedural: do not store the
+    neurons' state, "float32" or "float64"; by default the first that the engine has, float32 on "cpu", unless a model of the network
+    counts in whole numbers that only float64 holds. procedural: do not store the
     synapses of sparse projections, but draw those of a neuron again whenever it fires: the same spikes in less memory and
     more time. Engines that cannot do so ("reference") store them nevertheless.
     """
@@ -48,9 +50,7 @@ class Simulation:
         if not isinstance(engine, str) or engine not in ENGINES:
             raise unknown_name("engine", engine, ENGINES, where="Simulation")
         kind = engine_class(engine)
-        precision = kind.precisions[0] if precision is None else precision
-        if precision not in kind.precisions:
-            raise UnsupportedError(f"Simulation: engine {engine!r} computes in {' or '.join(kind.precisions)}, not in {precision!r}")
+        precision = _precision(precision, network, kind.precisions, engine)
         if not isinstance(procedural, bool):
             raise KindError(f"Simulation: procedural must be True or False, got {procedural!r}")
         self.network = network.copy()
@@ -179,6 +179,17 @@ class Simulation:
                 raise
             raise FileFormatError(f"{path}: does not hold a valid simulation: {error}") from error
         return made
+
+
+def _precision(precision: str | None, network: Network, known: tuple[str, ...], engine: str) -> str:
+    if precision is not None and precision not in known:
+        raise UnsupportedError(f"Simulation: engine {engine!r} computes in {' or '.join(known)}, not in {precision!r}")
+    exact = [p.name for p in network.populations.values() if isinstance(p.model, Neuron) and p.model.EXACT]
+    if exact and precision == "float32":
+        raise UnsupportedError(
+            f"Simulation: population {exact[0]!r} counts in whole numbers too large for float32; use precision='float64'"
+        )
+    return precision or ("float64" if exact else known[0])
 
 
 def _threads(threads: int | None, network: Network, most: int, engine: str) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SOURCES = sorted([*ROOT.glob("spikesim/*.py"), *ROOT.glob("spikesim/*/*.py"), *ROOT.glob("models/**/*.py")])
+SOURCES = sorted([*ROOT.glob("spikesim/*.py"), *ROOT.glob("spikesim/*/*.py"), *ROOT.glob("models/**/*.py"), *ROOT.glob("hardware/**/*.py")])
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 
 # from the lowest layer up; a module may import from its own layer and from lower ones
@@ -38,6 +38,7 @@ LAYERS = (
     {"convert", "convert.graph", "convert.calibrate", "convert.lower", "convert.cost", "convert.report", "convert.converted"},
     {"models", "models.data", "models.train", "models.lenet", "models.networks", "models.networks.vogels_abbott",
      "models.networks.microcircuit", "models.networks.brunel", "models.networks.feedforward"},
+    {"hardware.target", "hardware"},
     {"info", "run_file", "benchmarks", "bench", "roofline", "profile", "demo", "cli", "__main__"},
 )  # fmt: skip
 

@@ -24,6 +24,7 @@ class Neuron(Description):
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("v", "refractory")
+    EXACT: ClassVar[bool] = False  # whole numbers beyond 2**24 occur, which need float64
     RESERVED: ClassVar[tuple[str, ...]] = ("spikes", "rate", "counts")
     if TYPE_CHECKING:
         receptors: Mapping[str, Receptor]  # a field of every model
