@@ -186,9 +186,7 @@ def _precision(precision: str | None, network: Network, known: tuple[str, ...], 
         raise UnsupportedError(f"Simulation: engine {engine!r} computes in {' or '.join(known)}, not in {precision!r}")
     exact = [p.name for p in network.populations.values() if isinstance(p.model, Neuron) and p.model.EXACT]
     if exact and precision == "float32":
-        raise UnsupportedError(
-            f"Simulation: population {exact[0]!r} counts in whole numbers too large for float32; use precision='float64'"
-        )
+        raise UnsupportedError(f"Simulation: population {exact[0]!r} counts in numbers too large for float32; use precision='float64'")
     return precision or ("float64" if exact else known[0])
 
 

@@ -177,7 +177,7 @@ class _Lowering:
     def _whole(self, name: str) -> Place:
         """As `_spikes`, for neurons that take no current: an analog part enters by a relay."""
         node = self.graph.nodes[name]
-        if node.linear and (self.from_image[name] or np.any(self.constants[name])) or node.shown:
+        if (node.linear and (self.from_image[name] or np.any(self.constants[name]))) or node.shown:
             return self._relay(node, f"{name}.whole", channel_shape(self.graph, node, self.consumers), current=name)
         return self._spikes(name)
 
