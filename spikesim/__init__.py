@@ -6,7 +6,9 @@ Units are ms, mV, pA, pF, nS and Hz; quantities from Brian2 are accepted and che
 from typing import TYPE_CHECKING
 
 from spikesim.connectivity import AllToAll as AllToAll
+from spikesim.connectivity import Along as Along
 from spikesim.connectivity import Conv as Conv
+from spikesim.connectivity import ConvTranspose as ConvTranspose
 from spikesim.connectivity import Dense as Dense
 from spikesim.connectivity import FixedIndegree as FixedIndegree
 from spikesim.connectivity import FixedOutdegree as FixedOutdegree

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from spikesim.connectivity.rules import Matrix, Rule
-from spikesim.connectivity.structured import Conv, Dense, Structured
+from spikesim.connectivity.structured import Structured
 from spikesim.description import Description, checked_number, checked_shape, limits, same
 from spikesim.errors import DescriptionError, FileFormatError, KindError, SpikesimError, unknown_name
 from spikesim.neurons.model import Neuron
@@ -287,7 +287,7 @@ def _check_structured(rule: Rule, weight: Any, delay: Any, what: str) -> None:
         raise DescriptionError(
             f"{what}: {type(rule).__name__} holds the weights and `weight` scales them: expected one number, got {weight!r}"
         )
-    if isinstance(rule, Dense | Conv | Matrix) and not np.isfinite(rule.largest_weight() * weight):
+    if isinstance(rule, Structured | Matrix) and not np.isfinite(rule.largest_weight() * weight):
         raise DescriptionError(f"{what}: weight {weight:g} scales the weights of {type(rule).__name__} beyond the largest float")
     if isinstance(rule, Structured) and not isinstance(delay, float):
         raise DescriptionError(f"{what}: {type(rule).__name__} has one delay for all synapses: expected one number, got {delay!r}")

@@ -15,6 +15,9 @@ quantum of each receptor.
 | Rows.*                    |                     |                  | see `spikesim.connectivity.procedural` |
 | DenseBlock.weights        | (sources, targets)  | int16 or int32   | in quanta |
 | ConvBlock.weights         | (channels in, *kernel (3), channels out / groups) | int16 or int32 | in quanta |
+| AlongBlock.weights        | (rows, 1 or inner)  | int16 or int32   | in quanta |
+| AlongBlock.starts         | (inputs + 1,)       | int64            | entries of each column |
+| AlongBlock.outputs, .rows | (entries,)          | int32            | row of the matrix, row of the weights |
 """
 
 from collections.abc import Callable
@@ -114,7 +117,10 @@ class DenseBlock:
 
 @dataclass(frozen=True)
 class ConvBlock:
-    """A convolution over three space dimensions (unused ones have size 1)."""
+    """A convolution, or a transposed one, over three space dimensions (unused ones have size 1).
+
+    channels_last: the neurons are numbered as (depth, height, width, channels), though shapes are given as below.
+    """
 
     ends: Ends
     weights: np.ndarray
@@ -124,6 +130,22 @@ class ConvBlock:
     padding: tuple[int, ...]
     dilation: tuple[int, ...]
     groups: int
+    transposed: bool
+    channels_last: bool
+
+
+@dataclass(frozen=True)
+class AlongBlock:
+    """A sparse matrix (outputs, inputs), used for each outer and inner position: see `spikesim.connectivity.along`."""
+
+    ends: Ends
+    weights: np.ndarray
+    starts: np.ndarray
+    outputs: np.ndarray
+    rows: np.ndarray
+    shape: tuple[int, ...]  # (outputs, inputs)
+    inner: int
+    outer: int
 
 
 @dataclass(frozen=True)
@@ -198,6 +220,7 @@ class Program:
     rows: tuple[Rows, ...]  # in place of tables: synapses that are drawn again for each spike
     dense: tuple[DenseBlock, ...]
     conv: tuple[ConvBlock, ...]
+    along: tuple[AlongBlock, ...]
     held: tuple[Held, ...]
     noise: tuple[Noise, ...]
     drives: tuple[Drive, ...]
@@ -216,7 +239,7 @@ class Program:
     @property
     def synapses(self) -> int:
         """Weights, shared ones counted once."""
-        return sum(int(s.out_degrees.sum()) for s in self.tables + self.rows) + sum(b.weights.size for b in self.dense + self.conv)
+        return sum(int(s.out_degrees.sum()) for s in self.tables + self.rows) + sum(b.weights.size for b in self.dense + self.conv + self.along)
 
     def cells_named(self, name: str) -> Cells:
         return next(cells for cells in self.cells if cells.name == name)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikesim.connectivity.rules import Matrix, Rule
-from spikesim.connectivity.structured import Conv, Dense
+from spikesim.connectivity.structured import Structured
 from spikesim.description import Distribution
 
 LARGEST = {16: 2**15 - 1, 32: 2**30}
@@ -28,8 +28,8 @@ class Quantum:
 
 def rule_weights(rule: Rule, weight) -> np.ndarray | Distribution:
     """The weights of a projection as far as they are known beforehand: an array or a distribution."""
-    if isinstance(rule, Dense | Conv):
-        return rule.weights * weight
+    if isinstance(rule, Structured):
+        return rule.weight_values() * weight
     if isinstance(rule, Matrix):
         return rule.weights.weights * weight
     return weight if isinstance(weight, Distribution) else np.asarray(weight)

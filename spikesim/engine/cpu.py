@@ -1,6 +1,5 @@
 """The CPU engine: numba kernels, one thread for each part of the neurons."""
 
-import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,17 +8,18 @@ import numpy as np
 
 from spikesim.connectivity.procedural import Rows
 from spikesim.connectivity.tables import BLOCK, Table, columns_of
+from spikesim.engine.blocks import along_record, conv_record, dense_record
 from spikesim.engine.delivery import DUE
 from spikesim.engine.memory import Row, lines
 from spikesim.engine.native import BARRIER
-from spikesim.engine.plan import CELLS, CONV, DENSE, DRIVE, FUTURE, HELD, NOISE, PHASES, PLAN, ROWS, SAMPLER, TABLE, WORDS
+from spikesim.engine.plan import ALONG, CELLS, CONV, DENSE, DRIVE, FUTURE, HELD, NOISE, PHASES, PLAN, ROWS, SAMPLER, TABLE, WORDS
 from spikesim.engine.procedural import KERNELS, VECTORS
 from spikesim.engine.state import Segment, State, initial_state, sample_steps
 from spikesim.engine.stimuli import SCRATCH
 from spikesim.engine.sweep import arguments, coefficient, load_sweep
 from spikesim.engine.worker import deliver_again, work
 from spikesim.machine import cores
-from spikesim.program import MEMBRANE, Cells, ConvBlock, DenseBlock, Drive, Held, Noise, Program, Sampler
+from spikesim.program import MEMBRANE, Cells, Drive, Held, Noise, Program, Sampler
 
 CAPACITY = 1 << 25  # spikes, and samples, that one call can record (at least a step's); they take memory when they occur
 
@@ -173,8 +173,9 @@ class Cpu:
             **self._records("tables", TABLE, [self._table(t) for t in program.tables]),
             **self._records("rows", ROWS, [self._rows(r) for r in program.rows]),
             **self._records("futures", FUTURE, [self._future(part) for part in range(len(self.futures))]),
-            **self._records("dense", DENSE, [self._dense(b) for b in program.dense]),
-            **self._records("conv", CONV, [self._conv(b) for b in program.conv]),
+            **self._records("dense", DENSE, [dense_record(b, self._address) for b in program.dense]),
+            **self._records("conv", CONV, [conv_record(b, self._address) for b in program.conv]),
+            **self._records("along", ALONG, [along_record(b, self._address) for b in program.along]),
             **self._records("held", HELD, [self._held(h, v) for h, v in zip(program.held, self.held, strict=True)]),
             **self._records("noise", NOISE, [_noise(n) for n in program.noise]),
             **self._records("drives", DRIVE, [self._drive(d) for d in program.drives]),
@@ -269,12 +270,6 @@ class Cpu:
         starts = [min((s for s in row if s >= 0), default=0) for row in slots.tolist()]
         return int(np.searchsorted(starts, base, side="right")) - 1
 
-    def _dense(self, block: DenseBlock) -> dict[str, int]:
-        return self._block(block) | {"sources": block.weights.shape[0], "targets": block.weights.shape[1]}
-
-    def _conv(self, block: ConvBlock) -> dict[str, int]:
-        return self._block(block) | {"sources": math.prod(block.source_shape), "shapes_at": self._address(_conv_shapes(block))}
-
     def _held(self, held: Held, values: np.ndarray) -> dict[str, int]:
         return _ids(held) | {"changes_at": self._address(held.steps), "changes": len(held.steps), "values_at": values.ctypes.data,
                              "width": values.shape[1]}  # fmt: skip
@@ -290,10 +285,6 @@ class Cpu:
         return {"cells": sampler.cells, "row_at": self._address(row.addresses), "ids_at": self._address(sampler.ids),
                 "count": len(sampler.ids), "interval": sampler.interval, "out_at": out.ctypes.data}  # fmt: skip
 
-    def _block(self, block: DenseBlock | ConvBlock) -> dict[str, int]:
-        ends = {name: value for name, value in vars(block.ends).items() if name != "name"}
-        return ends | {"weights_at": self._address(block.weights), "bits": block.weights.itemsize * 8}
-
 
 def _ids(entry: Held | Noise | Drive) -> dict[str, int]:
     return {"cells": entry.cells, "start": entry.ids.start, "step": entry.ids.step, "count": len(entry.ids)}
@@ -301,8 +292,3 @@ def _ids(entry: Held | Noise | Drive) -> dict[str, int]:
 
 def _noise(noise: Noise) -> dict[str, Any]:
     return _ids(noise) | {"interval": noise.interval, "stream": int(noise.stream), "mean": noise.mean, "sd": noise.sd}
-
-
-def _conv_shapes(block: ConvBlock) -> np.ndarray:
-    return np.array([block.source_shape, block.target_shape, (block.groups, *block.stride), (0, *block.padding), (1, *block.dilation),
-                     (block.groups, *block.weights.shape[1:4])], np.int64)  # fmt: skip

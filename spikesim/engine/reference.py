@@ -10,9 +10,11 @@ from itertools import product
 import numpy as np
 
 from spikesim.engine.state import Segment, State, initial_state, sample_steps
-from spikesim.program import MEMBRANE, POISSON, Cells, ConvBlock, Program
+from spikesim.program import MEMBRANE, POISSON, AlongBlock, Cells, ConvBlock, DenseBlock, Program
 from spikesim.random import half_of, standard_normal, word_of, words
 from spikesim.synapses import CONDUCTANCE, CURRENT, JUMP
+
+Targets = dict[int, list[tuple[int, int]]]  # for each source its (target, weight)
 
 
 class Reference:
@@ -26,7 +28,8 @@ class Reference:
     def __init__(self, program: Program, *, precision: str = "float64") -> None:
         self.program = program
         self.seed = np.uint64(program.seed)
-        self.fan_out = [self._dense_targets(block) for block in program.dense] + [_conv_targets(block) for block in program.conv]
+        self.blocks = program.dense + program.conv + program.along
+        self.fan_out = [*map(_dense_targets, program.dense), *map(_conv_targets, program.conv), *map(_along_targets, program.along)]
         self.limits = [cells.limits.copy() for cells in program.cells]
         self.held = [held.values.copy() for held in program.held]
         self.restore(initial_state(program))
@@ -158,7 +161,7 @@ class Reference:
                     weight = int(table.weights[k if len(table.weights) > 1 else 0])
                     if step + delay >= after:
                         self.due[step + delay][target] += weight
-        for block, fan_out in zip(self.program.dense + self.program.conv, self.fan_out, strict=True):
+        for block, fan_out in zip(self.blocks, self.fan_out, strict=True):
             ends = block.ends
             if ends.source == cells.index and step + ends.delay >= after:
                 source, beside = divmod(neuron - ends.source_start, ends.source_step)
@@ -173,22 +176,43 @@ class Reference:
                 return cells.index, port, slot - first
         raise AssertionError(f"slot {slot} belongs to nobody")
 
-    @staticmethod
-    def _dense_targets(block) -> dict[int, list[tuple[int, int]]]:
-        return {source: list(enumerate(row)) for source, row in enumerate(block.weights.tolist())}
+
+def _dense_targets(block: DenseBlock) -> Targets:
+    return {source: list(enumerate(row)) for source, row in enumerate(block.weights.tolist())}
 
 
-def _conv_targets(block: ConvBlock) -> dict[int, list[tuple[int, int]]]:
-    """For each source its (target, weight), from the definition: each target sums over the kernel at its place."""
-    made: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    channels_in, channels_out = block.source_shape[0] // block.groups, block.target_shape[0] // block.groups
-    for target, (out, *place) in enumerate(product(*map(range, block.target_shape))):
-        for channel, *offset in product(range(channels_in), *map(range, block.weights.shape[1:4])):
-            at = [p * s - pad + k * d for p, s, pad, k, d in zip(place, block.stride, block.padding, offset, block.dilation, strict=True)]
-            if all(0 <= a < n for a, n in zip(at, block.source_shape[1:], strict=True)):
-                source_channel = out // channels_out * channels_in + channel
-                source = int(np.ravel_multi_index((source_channel, *at), block.source_shape))
-                made[source].append((target, int(block.weights[source_channel, *offset, out % channels_out])))
+def _conv_targets(block: ConvBlock) -> Targets:
+    """From the definition: each target sums over the kernel at its place, or, transposed, each source spreads the kernel at its place."""
+    made: Targets = defaultdict(list)
+    here, there = (block.source_shape, block.target_shape) if block.transposed else (block.target_shape, block.source_shape)
+    for place, offset in product(product(*map(range, here[1:])), product(*map(range, block.weights.shape[1:4]))):
+        other = tuple(p * s - pad + k * d for p, s, pad, k, d in
+                      zip(place, block.stride, block.padding, offset, block.dilation, strict=True))  # fmt: skip
+        if all(0 <= a < n for a, n in zip(other, there[1:], strict=True)):
+            source, target = (place, other) if block.transposed else (other, place)
+            for channel, of_group in product(range(block.source_shape[0]), range(block.weights.shape[4])):
+                out = channel * block.groups // block.source_shape[0] * block.weights.shape[4] + of_group
+                neuron = _neuron(block.target_shape, out, target, last=block.channels_last)
+                weight = int(block.weights[channel, *offset, of_group])
+                made[_neuron(block.source_shape, channel, source, last=block.channels_last)].append((neuron, weight))
+    return made
+
+
+def _neuron(shape: tuple[int, ...], channel: int, place: tuple[int, ...], *, last: bool) -> int:
+    """The number of the neuron of a channel at a place in a population of ``shape`` (channels, *space)."""
+    if last:
+        return int(np.ravel_multi_index((*place, channel), (*shape[1:], shape[0])))
+    return int(np.ravel_multi_index((channel, *place), shape))
+
+
+def _along_targets(block: AlongBlock) -> Targets:
+    """From the definition: y[o, j, i] += weight x[o, k, i] for every entry (j, k)."""
+    made: Targets = defaultdict(list)
+    outputs, inputs = block.shape
+    for o, k, i in product(range(block.outer), range(inputs), range(block.inner)):
+        for e in range(block.starts[k], block.starts[k + 1]):
+            weight = int(block.weights[block.rows[e], i if block.weights.shape[1] > 1 else 0])
+            made[(o * inputs + k) * block.inner + i].append(((o * outputs + int(block.outputs[e])) * block.inner + i, weight))
     return made
 
 

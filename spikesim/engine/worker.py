@@ -11,10 +11,11 @@ from numba import carray, njit
 
 from spikesim.connectivity.tables import BLOCK
 from spikesim.draws import reached
-from spikesim.engine.delivery import DUE, deliver_conv, deliver_dense, deliver_segments
+from spikesim.engine.blocks import deliver_along, deliver_conv, deliver_dense
+from spikesim.engine.delivery import DUE, deliver_segments
 from spikesim.engine.native import call_sweep, pointer, pointer_like, prefetch, ticks, wait_for_all
-from spikesim.engine.parts import clip, share, slot_of, span
-from spikesim.engine.plan import CELLS, CONV, DELIVERY, DENSE, FUTURE, MEETING, ROWS, SAMPLER, SHAPES, STIMULI, TABLE, UPDATE, WORDS
+from spikesim.engine.parts import share, slot_of, span
+from spikesim.engine.plan import ALONG, CELLS, CONV, DELIVERY, DENSE, FUTURE, MEETING, ROWS, SAMPLER, STIMULI, TABLE, UPDATE, WORDS
 from spikesim.engine.procedural import arrive, deliver_rows
 from spikesim.engine.stimuli import DRAWN, SCRATCH, draw_words, drive_ports, inject
 from spikesim.kernel import kernel
@@ -41,6 +42,12 @@ def _counts(plan, part):
 def _spikes(plan, cells, part, step):
     slot = step % plan.ring
     return _history(plan, slot, cells, part, _counts(plan, part)[slot, cells])
+
+
+@njit
+def _sizes(plan, cells, part, step):
+    """The sizes of the spikes that `_spikes` gives, or none if they are all 1."""
+    return carray(pointer(plan.history_at, np.int32), 0)
 
 
 @njit
@@ -87,32 +94,40 @@ def _deliver_tables(plan, one, part, step, stage):
 
 
 @njit
+def _slots_of(plan, part, b):
+    """The neurons [low, high) of a part to which a block leads, and the address of their input slots."""
+    low, high = span(plan, part, b.target)
+    return low, high, plan.inputs_at + slot_of(plan, part, b.target, b.port) * plan.input_size
+
+
+@njit
 def _deliver_dense(plan, one, part, step, stage):
-    blocks = carray(pointer(plan.dense_at, DENSE), plan.dense)
     for at in range(plan.dense):
-        b = blocks[at]
-        if not _is_due(plan, b.source, b.delay, step, stage):
-            continue
-        low, high = span(plan, part, b.target)
-        first, last = clip(b.target_start, b.target_step, b.targets, low, high)
-        start = slot_of(plan, part, b.target, b.port) + b.target_start + first * b.target_step - low
-        inputs = carray(pointer_like(plan.inputs_at + start * plan.input_size, one), max((last - first) * b.target_step, 0))
-        for sender in range(plan.threads):
-            deliver_dense(_spikes(plan, b.source, sender, step - b.delay), b, first, last, inputs)
+        b = carray(pointer(plan.dense_at, DENSE), plan.dense)[at]
+        low, high, inputs_at = _slots_of(plan, part, b)
+        for sender in range(plan.threads if _is_due(plan, b.source, b.delay, step, stage) else 0):
+            sent = step - b.delay
+            deliver_dense(_spikes(plan, b.source, sender, sent), _sizes(plan, b.source, sender, sent), b, low, high, inputs_at, one)
 
 
 @njit
 def _deliver_conv(plan, one, part, step, stage):
-    blocks = carray(pointer(plan.conv_at, CONV), plan.conv)
     for at in range(plan.conv):
-        b = blocks[at]
-        if not _is_due(plan, b.source, b.delay, step, stage):
-            continue
-        low, high = span(plan, part, b.target)
-        inputs = carray(pointer_like(plan.inputs_at + slot_of(plan, part, b.target, b.port) * plan.input_size, one), high - low)
-        shapes = carray(pointer(b.shapes_at, np.int64), (SHAPES, 4))
-        for sender in range(plan.threads):
-            deliver_conv(_spikes(plan, b.source, sender, step - b.delay), b, shapes, low, high, inputs)
+        b = carray(pointer(plan.conv_at, CONV), plan.conv)[at]
+        low, high, inputs_at = _slots_of(plan, part, b)
+        for sender in range(plan.threads if _is_due(plan, b.source, b.delay, step, stage) else 0):
+            sent = step - b.delay
+            deliver_conv(_spikes(plan, b.source, sender, sent), _sizes(plan, b.source, sender, sent), b, low, high, inputs_at, one)
+
+
+@njit
+def _deliver_along(plan, one, part, step, stage):
+    for at in range(plan.along):
+        b = carray(pointer(plan.along_at, ALONG), plan.along)[at]
+        low, high, inputs_at = _slots_of(plan, part, b)
+        for sender in range(plan.threads if _is_due(plan, b.source, b.delay, step, stage) else 0):
+            sent = step - b.delay
+            deliver_along(_spikes(plan, b.source, sender, sent), _sizes(plan, b.source, sender, sent), b, low, high, inputs_at, one)
 
 
 @njit
@@ -259,6 +274,7 @@ def work(plans, one, zero, procedural, worker, first_step, steps):
                 _deliver_tables(plan, one, part, step, stage)
                 _deliver_dense(plan, one, part, step, stage)
                 _deliver_conv(plan, one, part, step, stage)
+                _deliver_along(plan, one, part, step, stage)
             clock = _lap(plan, worker, DELIVERY, clock)
             for part in range(worker, plan.threads, plan.workers):
                 _fire(plan, part, step, stage, step - first_step)
