@@ -23,6 +23,9 @@ from spikesim.distributions import Uniform as Uniform
 from spikesim.network import Network as Network
 from spikesim.neurons import IF as IF
 from spikesim.neurons import LIF as LIF
+from spikesim.neurons import Maximum as Maximum
+from spikesim.neurons import Product as Product
+from spikesim.neurons import SigmaDelta as SigmaDelta
 from spikesim.recording import Recording as Recording
 from spikesim.stimulus import DirectCurrent as DirectCurrent
 from spikesim.stimulus import NoiseCurrent as NoiseCurrent

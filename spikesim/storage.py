@@ -18,10 +18,12 @@ from spikesim.description import Description, Distribution
 from spikesim.errors import FileFormatError, KindError, unknown_name
 from spikesim.hdf5 import DAMAGED, DEEPEST, Reading
 from spikesim.neurons import Neuron
+from spikesim.neurons.combining import Combining
+from spikesim.neurons.graded import Graded
 from spikesim.stimulus import Source, Stimulus
 from spikesim.synapses import Receptor
 
-ABSTRACT = {kind.__name__ for kind in (Distribution, Neuron, Receptor, Rule, Source, Stimulus, Structured)}
+ABSTRACT = {kind.__name__ for kind in (Combining, Distribution, Graded, Neuron, Receptor, Rule, Source, Stimulus, Structured)}
 
 
 def save(path: str | Path, kind: str, data: Any) -> None:

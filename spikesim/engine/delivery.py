@@ -1,7 +1,8 @@
 """Delivery: what the spikes that are due now add to the input slots, for each kind of connectivity.
 
 Spikes of one population and step come as vectors of neuron numbers; input slots are integers, so that the order
-of delivery does not matter. Each kernel writes only the slots of one part.
+of delivery does not matter. Each kernel writes only the slots of one part. ``sizes``: int32, those of the spikes, or none
+where the source is not graded; they multiply the weights.
 """
 
 import numpy as np
@@ -51,17 +52,42 @@ def _add_segment(address, count, size, single, inputs):
 
 
 @njit
-def deliver_dense(spikes, block, first, last, inputs):
+def deliver_graded(spikes, sizes, table, column, inputs):
+    """Sparse table of a graded source: add the synapses of each spike whose delay is the table's ``column``-th."""
+    segments = carray(pointer(table.segments_at, np.uint32), table.rows)
+    for k in range(len(spikes)):
+        row, size = np.int64(spikes[k]) * table.width + column, np.int64(sizes[k])
+        first, last = np.int64(segments[row]), np.int64(segments[row + 1])
+        address = table.synapses_at + first * table.size
+        if table.size == BYTES[0]:
+            for synapse in carray(pointer(address, NARROW), last - first):
+                inputs[synapse.target] += size * synapse.weight
+        elif table.size == BYTES[1]:
+            for synapse in carray(pointer(address, WIDE), last - first):
+                inputs[synapse.target] += size * synapse.weight
+        else:
+            for target in carray(pointer(address, np.uint16), last - first):
+                inputs[target] += size * table.single
+
+
+@njit
+def deliver_dense(spikes, sizes, block, first, last, inputs):
     """Full matrix: add columns [first, last) of the rows of the spiking sources to the slots of the block's targets."""
-    for spike in spikes:
-        row = row_of(spike, block)
+    width, graded = max(last - first, 0), len(sizes) > 0
+    for k in range(len(spikes)):
+        row = row_of(spikes[k], block)
         if row < 0:
             continue
         at = block.weights_at + (row * block.targets + first) * (block.bits // 8)
-        if block.bits == 16:
-            _add(carray(pointer(at, np.int16), max(last - first, 0)), inputs, block.target_step)
+        narrow, wide = carray(pointer(at, np.int16), width), carray(pointer(at, np.int32), width)
+        if graded and block.bits == 16:
+            _add_times(narrow, np.int64(sizes[k]), inputs, block.target_step)
+        elif graded:
+            _add_times(wide, np.int64(sizes[k]), inputs, block.target_step)
+        elif block.bits == 16:
+            _add(narrow, inputs, block.target_step)
         else:
-            _add(carray(pointer(at, np.int32), max(last - first, 0)), inputs, block.target_step)
+            _add(wide, inputs, block.target_step)
 
 
 @njit
@@ -77,6 +103,12 @@ def _add(weights, inputs, stride):
         _add_row(weights, inputs)
     else:
         _add_spread(weights, inputs, stride)
+
+
+@njit
+def _add_times(weights, size, inputs, stride):
+    for k in range(len(weights)):
+        inputs[k * stride] += size * weights[k]
 
 
 @njit
@@ -102,7 +134,7 @@ def _outputs(at, padding, dilation, stride, offset, size):
 
 
 @njit
-def deliver_conv(spikes, block, shapes, low, high, inputs):
+def deliver_conv(spikes, sizes, block, shapes, low, high, inputs):
     """Convolution: for each spike the kernel's entries that meet it, for all output channels of its group.
 
     The block's weights are (channels in, depth, height, width, channels out of a group). shapes: int64 rows (source shape,
@@ -114,10 +146,11 @@ def deliver_conv(spikes, block, shapes, low, high, inputs):
     size = (source[0], kernel[1], kernel[2], kernel[3], per_group_out)
     narrow, wide = carray(pointer(block.weights_at, np.int16), size), carray(pointer(block.weights_at, np.int32), size)
     target_start, target_step, bits = block.target_start, block.target_step, block.bits
-    for spike in spikes:
-        k = row_of(spike, block)
+    for n in range(len(spikes)):
+        k = row_of(spikes[n], block)
         if k < 0:
             continue
+        spike_size = np.int64(sizes[n]) if len(sizes) else 1
         x = k % source[3]
         y = k // source[3] % source[2]
         z = k // (source[3] * source[2]) % source[1]
@@ -136,4 +169,4 @@ def deliver_conv(spikes, block, shapes, low, high, inputs):
                         neuron = target_start + target_step * (place + out * volume)
                         if low <= neuron < high:
                             at = channel, dz, dy, dx, out
-                            inputs[neuron - low] += narrow[at] if bits == 16 else wide[at]
+                            inputs[neuron - low] += spike_size * (narrow[at] if bits == 16 else wide[at])
