@@ -137,7 +137,7 @@ class Held:
     ids: range
     steps: np.ndarray  # int64 (changes,), ascending
     values: np.ndarray  # float64 (changes, 1 or len(ids)), pA
-    direct: bool = False  # a `DirectCurrent`, whose values trials replace
+    direct: bool = False  # a `DirectCurrent`, whose first values trials replace
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Every value is one HDF5 object with an attribute ``type``: a group with one chil
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -136,8 +136,10 @@ def _read_description(reading: Reading, node: Any) -> Description:
     if cls is None:
         error = unknown_name("type", kind, (set(Description.registry) - ABSTRACT) | set(READERS), where=node.name)
         raise FileFormatError(f"{error}; import the module that defines it, or update spikesim")
-    found, wanted = set(hdf5.names(node)), {entry.name for entry in fields(cls)}  # type: ignore[arg-type]
-    if found != wanted:
+    entries = fields(cls)  # type: ignore[arg-type]
+    found, wanted = set(hdf5.names(node)), {entry.name for entry in entries}
+    optional = {entry.name for entry in entries if entry.default is not MISSING}  # it may be newer than the file
+    if not wanted - optional <= found <= wanted:
         surplus = f"; surplus: {', '.join(sorted(found - wanted)) or 'none'}; missing: {', '.join(sorted(wanted - found)) or 'none'}"
         raise hdf5.unexpected(f"the fields {', '.join(sorted(wanted))} of {kind}", ", ".join(sorted(found)) + surplus, DAMAGED, node.name)
     values = {name: _read(reading, node, name) for name in found}

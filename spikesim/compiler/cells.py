@@ -36,7 +36,8 @@ def compile_population(population: Population, place: dict[str, Any], *, dt: flo
     variables = model.variables()
     return Cells(
         **place, kind=MEMBRANE, variables=variables, own=len(model.STATE), initial=_initial(population, model, place["index"], seed),
-        membrane=model.membrane(), separate=model.SEPARATE, graded=model.GRADED, largest_spike=model.largest_spike(), coefficients=_flat(_computed(model.coefficients, dt), population), injected=injected,
+        membrane=model.membrane(), coefficients=_flat(_computed(model.coefficients, dt), population), injected=injected,
+        separate=model.SEPARATE, graded=model.GRADED, largest_spike=model.largest_spike(),
         ports=tuple(_port(name, model, population, dt, variables, quanta[name], name in driven) for name in model.receptors),
     )  # fmt: skip
 

@@ -30,8 +30,8 @@ SAMPLER = _record("cells row_at ids_at count interval out_at")
 PLAN = _record(
     "seed stages threads ring neurons populations ports bounds_at slots_at inputs_at input_size barrier_at workers scratch_at "
     "due_at ticks_at timed history_at sizes_at history_counts_at history_width chunk records_at record_sizes_at recorded_at "
-    "population_counts_at neuron_counts_at cells_at cells tables_at tables graded_at graded rows_at rows futures_at futures dense_at dense conv_at conv "
-    "held_at held noise_at noise drives_at drives samplers_at samplers",
+    "population_counts_at neuron_counts_at cells_at cells tables_at tables graded_at graded rows_at rows futures_at futures "
+    "dense_at dense conv_at conv held_at held noise_at noise drives_at drives samplers_at samplers",
     seed="u8",
 )
 

@@ -13,26 +13,32 @@ from spikesim.description import limits
 
 
 def identity(x):
+    """x"""
     return x
 
 
 def relu(x):
+    """max(x, 0)"""
     return max(x, 0.0)
 
 
 def clamp(x, low, high):
+    """x, but at least low and at most high"""
     return min(max(x, low), high)
 
 
 def leaky_relu(x, slope):
+    """x where it is positive, else slope x"""
     return x if x > 0.0 else slope * x
 
 
 def hard_sigmoid(x):
+    """x / 6 + 1/2 within [0, 1]"""
     return min(max(x / 6.0 + 0.5, 0.0), 1.0)
 
 
 def hard_swish(x):
+    """x hard_sigmoid(x)"""
     return x * min(max(x / 6.0 + 0.5, 0.0), 1.0)
 
 
@@ -43,6 +49,7 @@ def sigmoid(x):
 
 
 def tanh(x):
+    """The hyperbolic tangent of x."""
     return math.tanh(x)
 
 
@@ -58,6 +65,7 @@ def gelu(x):
 
 
 def gelu_tanh(x):
+    """The approximation of gelu by a hyperbolic tangent."""
     return 0.5 * x * (1.0 + math.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x * x * x)))
 
 
@@ -67,26 +75,32 @@ def softplus(x, beta):
 
 
 def elu(x, scale, alpha, rate):
+    """scale x where x is positive, else scale alpha (exp(rate x) - 1)"""
     return scale * (x if x > 0.0 else alpha * math.expm1(min(x, 0.0) * rate))
 
 
 def exp(x):
+    """exp(x), infinite where it is no float."""
     return math.exp(x) if x < 709.0 else math.inf
 
 
 def reciprocal(x):
+    """1 / x, infinite at 0."""
     return 1.0 / x if x != 0.0 else math.inf
 
 
 def rsqrt(x):
+    """1 / sqrt(x), infinite where x is not positive."""
     return 1.0 / math.sqrt(x) if x > 0.0 else math.inf
 
 
 def square(x):
+    """x x"""
     return x * x
 
 
 def absolute(x):
+    """The size of x."""
     return abs(x)
 
 

@@ -5,7 +5,6 @@ difference between the two, in multiples of its quantum.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
