@@ -21,9 +21,10 @@ from spikesim.neurons import Neuron
 from spikesim.neurons.combining import Combining
 from spikesim.neurons.graded import Graded
 from spikesim.stimulus import Source, Stimulus
-from spikesim.synapses import Receptor
+from spikesim.synapses import Receptor, RunningSum
 
-ABSTRACT = {kind.__name__ for kind in (Combining, Distribution, Graded, Neuron, Receptor, Rule, Source, Stimulus, Structured)}
+NO_FILE = Combining, Distribution, Graded, Neuron, Receptor, Rule, RunningSum, Source, Stimulus, Structured
+ABSTRACT = {kind.__name__ for kind in NO_FILE}
 
 
 def save(path: str | Path, kind: str, data: Any) -> None:
