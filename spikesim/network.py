@@ -159,6 +159,8 @@ class Network:
             raise KindError(f"{what}: expected a stimulus such as DirectCurrent(200.0), got {stimulus!r}")
         if not isinstance(model, Neuron):
             raise DescriptionError(f"{what}: {view.population!r} is a {type(model).__name__} source and takes no stimulus")
+        if not isinstance(stimulus, PoissonDrive) and not model.INJECTED:
+            raise DescriptionError(f"{what}: {type(model).__name__} takes no current; project onto one of its receptors instead")
         if isinstance(stimulus, PoissonDrive) and stimulus.receptor not in model.receptors:
             raise unknown_name("receptor", stimulus.receptor, model.receptors, where=what)
         for name, value in _per_neuron(stimulus).items():

@@ -64,6 +64,9 @@ class Cells:
     coefficients: dict[str, Any] = field(default_factory=dict)
     ports: tuple[Port, ...] = ()
     injected: bool = False  # a stimulus injects current
+    separate: bool = False  # the membrane is given each port's contribution by itself
+    graded: bool = False  # the membrane gives the size of the spike
+    largest_spike: int = 1
     limits: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))  # POISSON: fires if a word is below
     stream: int = 0
     train_steps: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))  # TRAIN: ascending
@@ -156,7 +159,7 @@ class Held:
     ids: range
     steps: np.ndarray  # int64 (changes,), ascending
     values: np.ndarray  # float64 (changes, 1 or len(ids)), pA
-    direct: bool = False  # a `DirectCurrent`, whose values trials replace
+    direct: bool = False  # a `DirectCurrent`, whose first values trials replace
 
 
 @dataclass(frozen=True)
@@ -235,6 +238,11 @@ class Program:
     @property
     def neurons(self) -> int:
         return sum(cells.size for cells in self.cells)
+
+    @property
+    def graded(self) -> bool:
+        """Whether spikes have sizes."""
+        return any(cells.graded for cells in self.cells)
 
     @property
     def synapses(self) -> int:

@@ -24,7 +24,7 @@ from spikesim.progress import Progress
 from spikesim.random import LARGEST_STEP
 from spikesim.recorder import Recorder
 from spikesim.recording import Recording
-from spikesim.trials import run_trial, trials_of
+from spikesim.trials import Confidence, Silence, check_until, run_trial, trials_of
 
 CHUNK_SECONDS = 0.1  # how long one call into an engine should take: the delay of Ctrl-C and of the progress bar
 NEURONS_PER_THREAD = 2_000  # below this, threads wait for each other longer than they work
@@ -116,16 +116,19 @@ class Simulation:
         self.engine.restore(initial_state(self.program))
 
     def trials(self, duration: float, *, currents: Mapping[str, Any] | None = None, rates: Mapping[str, Any] | None = None,
-               seeds: Sequence[int] | None = None, progress: bool = True) -> list[Recording]:  # fmt: skip
+               seeds: Sequence[int] | None = None, until: Silence | Confidence | None = None,
+               progress: bool = True) -> list[Recording]:  # fmt: skip
         """Run ``duration`` ms from time 0 several times, each time with other inputs, side by side on all cores.
 
         currents: for each population name an array (trials, size) in pA, in place of the amplitude of the population's
-        `DirectCurrent`. rates: for each name an array (trials, size) in Hz, in place of the rate of a population of `Poisson`
-        sources. seeds: of the random numbers drawn in each trial; without them all trials see the same. Connections,
-        parameters and initial values are those of the simulation, whose own state is left as it is. Ctrl-C stops between
-        two trials; `recordings` then holds those that are done.
+        `DirectCurrent`, while it lasts. rates: for each name an array (trials, size) in Hz, in place of the rate of a population
+        of `Poisson` sources. seeds: of the random numbers drawn in each trial; without them all trials see the same. until: end
+        a trial earlier, by `spikesim.trials.Silence` or `Confidence`; its recording ends there. Connections, parameters and
+        initial values are those of the simulation, whose own state is left as it is. Ctrl-C stops between two trials;
+        `recordings` then holds those that are done.
         """
         steps = int(on_grid(checked_number(duration, "trials: duration", DURATION), self.program.dt, "trials: duration"))
+        check_until(self.program, until)
         trials = trials_of(self.program, currents=currents, rates=rates, seeds=seeds)
         program = self.program
         if program.layout.parts > 1:
@@ -140,7 +143,7 @@ class Simulation:
                 for at in range(worker, len(trials), workers):
                     if interrupt.wanted:
                         return
-                    results[at] = run_trial(self.network, engine, steps, trials[at])
+                    results[at] = run_trial(self.network, engine, steps, trials[at], until)
                     bar.tick(1)
 
             try:
@@ -219,6 +222,18 @@ def _checked_state(state: State, program: Any) -> State:
     recent = (steps >= state.step - program.longest_delay) & (steps < state.step)
     if not isinstance(state.step, int) or state.step < 0 or not recent.all() or not ((neurons >= 0) & (neurons < program.neurons)).all():
         raise ValueError("the spikes in flight are not those of the last steps")
+    if not _are_sizes(state.flight_sizes, neurons, program):
+        raise ValueError("the sizes of the spikes in flight are not those the neurons can send")
     if (np.diff(steps) < 0).any() or len(np.unique(steps * program.neurons + neurons)) != len(steps):
         raise ValueError("the spikes in flight are not in order, or occur twice")
     return state
+
+
+def _are_sizes(sizes: np.ndarray, neurons: np.ndarray, program: Any) -> bool:
+    """Whether the neurons can have sent spikes of these sizes; none at all stand for spikes that are not graded."""
+    if sizes.dtype != np.int32 or sizes.ndim != 1 or len(sizes) not in (0, len(neurons)):
+        return False
+    owners = np.searchsorted([cells.start for cells in program.cells], neurons, side="right")[: len(sizes)] - 1
+    graded = np.array([cells.graded for cells in program.cells])[owners]
+    largest = np.array([cells.largest_spike for cells in program.cells])[owners]
+    return bool(np.all(np.where(graded, (sizes != 0) & (np.abs(sizes.astype(np.int64)) <= largest), sizes == 1)))

@@ -13,6 +13,7 @@ from spikesim.compiler.wiring import (
     build_blocks,
     build_rows,
     build_tables,
+    check_largest_input,
     check_procedural,
     delay_steps,
     largest_input,
@@ -52,7 +53,8 @@ def compile_network(network: Network, *, dt: float, seed: int = 0, parts: int = 
     tables = () if procedural else build_tables(network, cells, layout, quanta, dt=dt, seed=seed, tick=tick)
     rows = build_rows(network, cells, layout, quanta, dt=dt, seed=seed) if procedural else ()
     blocks = build_blocks(network, cells, quanta, dt=dt)
-    bound = largest_input(tables, **blocks)
+    bound = largest_input(tables, **blocks, cells=cells)
+    check_largest_input(bound, cells)
     return Program(
         dt=dt, seed=seed, cells=tuple(cells.values()), layout=layout, tables=tables, rows=rows, **blocks,
         **compile_stimuli(network, cells, dt=dt, seed=seed), samplers=_samplers(network, cells, dt),

@@ -24,6 +24,7 @@ from spikesim.network import Network, Projection
 from spikesim.program import AlongBlock, Cells, ConvBlock, DenseBlock, Ends, Layout
 from spikesim.random import DELAY, PAIRS, WEIGHT, stream
 
+MOST_INPUT = 2**62  # half of what int64 holds, for the bound is computed in floats
 Quanta = dict[tuple[str, str], Quantum]
 
 
@@ -93,6 +94,9 @@ def check_procedural(network: Network, dt: float) -> None:
     """Raise `UnsupportedError` for a sparse projection whose synapses cannot be drawn again for each spike."""
     for _, projection in _sparse(network):
         what = f"projection {projection.name!r}: procedural=True"
+        if getattr(network.populations[projection.source.population].model, "GRADED", False):
+            raise UnsupportedError(f"{what} cannot deliver graded spikes, which {projection.source.population!r} sends; "
+                                   "store the synapses (procedural=False)")  # fmt: skip
         if not drawn_by_source(projection.rule):
             raise UnsupportedError(f"{what} cannot draw the synapses of one source by {_brief(projection.rule)}; use FixedProbability, "
                                    "FixedOutdegree, FixedTotalNumber with multapses, AllToAll or OneToOne, "
@@ -206,19 +210,31 @@ def _along(rule: Along, ends: Ends, outer: int, weight: float, quantum: Quantum)
 
 
 def largest_input(tables: tuple[Table, ...], dense: tuple[DenseBlock, ...], conv: tuple[ConvBlock, ...],
-                  along: tuple[AlongBlock, ...]) -> int:  # fmt: skip
-    """A bound on the size of one slot's input in one step, should every neuron fire."""
-    sums: dict[int, np.ndarray] = defaultdict(lambda: np.zeros(BLOCK, np.int64))
+                  along: tuple[AlongBlock, ...], cells: dict[str, Cells]) -> int:  # fmt: skip
+    """A bound on the size of one slot's input in one step, should every neuron send its largest spike."""
+    largest = {c.index: float(c.largest_spike) for c in cells.values()}
+    sums: dict[int, np.ndarray] = defaultdict(lambda: np.zeros(BLOCK))
     for table in tables:
-        add_magnitudes(table.targets, table.weights, sums[table.base])
-    bound = max((int(block.max()) for block in sums.values()), default=0)
+        magnitudes = np.zeros(BLOCK, np.int64)
+        add_magnitudes(table.targets, table.weights, magnitudes)
+        sums[table.base] += largest[table.source] * magnitudes
+    bound = max((float(block.max()) for block in sums.values()), default=0.0)
     for block in dense:
-        bound += int(np.abs(block.weights.astype(np.int64)).sum(axis=0).max())
+        bound += largest[block.ends.source] * int(np.abs(block.weights.astype(np.int64)).sum(axis=0).max())
     for block in conv:
         magnitude = np.abs(block.weights.astype(np.int64))
-        bound += int(magnitude.reshape(block.groups, -1, magnitude.shape[-1]).sum(axis=1).max())
+        bound += largest[block.ends.source] * int(magnitude.reshape(block.groups, -1, magnitude.shape[-1]).sum(axis=1).max())
     for block in along:
         inputs = np.zeros(block.shape[0], np.int64)
         np.add.at(inputs, block.outputs, np.abs(block.weights.astype(np.int64)).max(axis=1)[block.rows])
-        bound += int(inputs.max())
-    return bound
+        bound += largest[block.ends.source] * int(inputs.max())
+    return int(bound)
+
+
+def check_largest_input(bound: int, cells: dict[str, Cells]) -> None:
+    """Raise `DescriptionError` if int64 could overflow."""
+    if bound >= MOST_INPUT:
+        graded = ", ".join(f"{c.name} ({c.largest_spike})" for c in cells.values() if c.graded)
+        raise DescriptionError(f"network: the input of a neuron in one step could reach {bound:.3g} times the quantum of its weights, at "
+                               f"most {MOST_INPUT:.3g} can be counted; the largest spikes are those of {graded or 'no graded population'}: "
+                               "lower their burst, or the range between the largest and least weights")  # fmt: skip

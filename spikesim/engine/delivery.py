@@ -1,7 +1,8 @@
 """Delivery: what the spikes that are due now add to the input slots through sparse tables.
 
 Spikes of one population and step come as vectors of neuron numbers; input slots are integers, so that the order
-of delivery does not matter. Each kernel writes only the slots of one part.
+of delivery does not matter. Each kernel writes only the slots of one part. ``sizes``: int32, those of the spikes, or none
+where the source is not graded; they multiply the weights.
 """
 
 import numpy as np
@@ -51,6 +52,24 @@ def _add_segment(address, count, size, single, inputs):
 
 
 @njit
+def deliver_graded(spikes, sizes, table, column, inputs):
+    """Sparse table of a graded source: add the synapses of each spike whose delay is the table's ``column``-th."""
+    segments = carray(pointer(table.segments_at, np.uint32), table.rows)
+    for k in range(len(spikes)):
+        row, size = np.int64(spikes[k]) * table.width + column, np.int64(sizes[k])
+        first, last = np.int64(segments[row]), np.int64(segments[row + 1])
+        address = table.synapses_at + first * table.size
+        if table.size == BYTES[0]:
+            for synapse in carray(pointer(address, NARROW), last - first):
+                inputs[synapse.target] += size * synapse.weight
+        elif table.size == BYTES[1]:
+            for synapse in carray(pointer(address, WIDE), last - first):
+                inputs[synapse.target] += size * synapse.weight
+        else:
+            for target in carray(pointer(address, np.uint16), last - first):
+                inputs[target] += size * table.single
+
+
 def row_of(spike, block):
     """Which source of a projection a neuron is, or -1."""
     row = (spike - block.source_start) // block.source_step

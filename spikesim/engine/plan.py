@@ -15,7 +15,7 @@ def _record(fields: str, **others: str) -> np.dtype:
 
 
 CELLS = _record("kind stage start recorded counted sweep rows_at constants_at limits_at stream "
-                "train_steps_at train_ids_at train_length injected_at fired_at")  # fmt: skip
+                "train_steps_at train_ids_at train_length injected_at fired_at graded")  # fmt: skip
 TABLE = _record("part source base width columns_at segments_at rows synapses_at size single")
 ROWS = _record("seed part source kernel sources source_start source_step targets first last slot_start slot_step "
                "own_at own number p multapses starts_at starts stream weight_kind weights_at weights weight_stream scale "
@@ -33,9 +33,9 @@ DRIVE = _record("cells start step count row_at limits_at rows limits guide_at st
 SAMPLER = _record("cells row_at ids_at count interval out_at")
 PLAN = _record(
     "seed stages threads ring neurons populations ports bounds_at slots_at inputs_at input_size barrier_at workers scratch_at "
-    "due_at ticks_at timed history_at history_counts_at history_width chunk records_at recorded_at "
-    "population_counts_at neuron_counts_at cells_at cells tables_at tables rows_at rows futures_at futures dense_at dense conv_at conv "
-    "along_at along held_at held noise_at noise drives_at drives samplers_at samplers",
+    "due_at ticks_at timed history_at sizes_at history_counts_at history_width chunk records_at record_sizes_at recorded_at "
+    "population_counts_at neuron_counts_at cells_at cells tables_at tables graded_at graded rows_at rows futures_at futures "
+    "dense_at dense conv_at conv along_at along held_at held noise_at noise drives_at drives samplers_at samplers",
     seed="u8",
 )
 

@@ -12,7 +12,7 @@ from numba import carray, njit
 from spikesim.connectivity.tables import BLOCK
 from spikesim.draws import reached
 from spikesim.engine.blocks import deliver_along, deliver_conv, deliver_dense
-from spikesim.engine.delivery import DUE, deliver_segments
+from spikesim.engine.delivery import DUE, deliver_graded, deliver_segments
 from spikesim.engine.native import call_sweep, pointer, pointer_like, prefetch, ticks, wait_for_all
 from spikesim.engine.parts import share, slot_of, span
 from spikesim.engine.plan import ALONG, CELLS, CONV, DELIVERY, DENSE, FUTURE, MEETING, ROWS, SAMPLER, STIMULI, TABLE, UPDATE, WORDS
@@ -45,9 +45,17 @@ def _spikes(plan, cells, part, step):
 
 
 @njit
+def _history_sizes(plan, slot, cells, part, count):
+    """The sizes of the first ``count`` spikes in a slot of the ring; none of a population that is not graded."""
+    what = carray(pointer(plan.cells_at, CELLS), plan.populations)[cells]
+    first = what.start + span(plan, part, cells)[0] if what.graded else 0
+    return carray(pointer(plan.sizes_at + 4 * (slot * plan.neurons + first), np.int32), count if what.graded else 0)
+
+
+@njit
 def _sizes(plan, cells, part, step):
-    """The sizes of the spikes that `_spikes` gives, or none if they are all 1."""
-    return carray(pointer(plan.history_at, np.int32), 0)
+    slot = step % plan.ring
+    return _history_sizes(plan, slot, cells, part, _counts(plan, part)[slot, cells])
 
 
 @njit
@@ -91,6 +99,24 @@ def _deliver_tables(plan, one, part, step, stage):
                         deliver_segments(rows, table, due, inputs)
                         rows = 0
         deliver_segments(rows, table, due, inputs)
+
+
+@njit
+def _deliver_graded(plan, one, part, step, stage):
+    """The tables of graded sources."""
+    tables = carray(pointer(plan.graded_at, TABLE), plan.graded)
+    for at in range(plan.graded):
+        table = tables[at]
+        if table.part != part:
+            continue
+        inputs = carray(pointer_like(plan.inputs_at + table.base * plan.input_size, one), BLOCK)
+        columns = carray(pointer(table.columns_at, np.int64), plan.ring)
+        for delay in range(plan.ring):
+            if columns[delay] < 0 or not _is_due(plan, table.source, delay, step, stage):
+                continue
+            for sender in range(plan.threads):
+                spikes = _spikes(plan, table.source, sender, step - delay)
+                deliver_graded(spikes, _sizes(plan, table.source, sender, step - delay), table, columns[delay], inputs)
 
 
 @njit
@@ -169,15 +195,29 @@ def _collect(fired_at, first, last, out, at):
 
 
 @njit
-def _update(plan, what, low, high, part, step, out):
-    """Advance the neurons [low, high) of one population; write who fired into ``out`` and return how many."""
+def _collect_graded(fired_at, first, last, out, sizes, at):
+    """The same where the flag is the spike's size, which goes to ``sizes``."""
+    fired = carray(pointer(fired_at, np.int32), last)
+    for i in range(first, last):
+        out[at], sizes[at] = i, fired[i]  # to be overwritten, if it did not fire
+        at += fired[i] != 0
+    return at
+
+
+@njit
+def _update(plan, what, low, high, part, step, out, sizes):
+    """Advance the neurons [low, high) of one population; write who fired into ``out``, how strongly into ``sizes``; return how many."""
     count = 0
     if what.kind == MEMBRANE:
         rows_at = share(plan, what.rows_at, part)
         for first in range(low, high, SWEPT):
             last = min(first + SWEPT, high)
             if call_sweep(what.sweep, first, last, rows_at, what.constants_at):
-                count = _collect(share(plan, what.fired_at, part), first, last, out, count)
+                fired_at = share(plan, what.fired_at, part)
+                if what.graded:
+                    count = _collect_graded(fired_at, first, last, out, sizes, count)
+                else:
+                    count = _collect(fired_at, first, last, out, count)
     elif what.kind == POISSON:
         limits = carray(pointer(what.limits_at, np.uint64), high)
         drawn = carray(pointer(plan.scratch_at + part * SCRATCH, np.uint32), DRAWN)
@@ -206,12 +246,13 @@ def _fire(plan, part, step, stage, offset):
             continue
         low, high = span(plan, part, cells)
         out = _history(plan, step % plan.ring, cells, part, high - low)
-        count = _update(plan, what, low, high, part, step, out)
+        sizes = _history_sizes(plan, step % plan.ring, cells, part, high - low)
+        count = _update(plan, what, low, high, part, step, out, sizes)
         _counts(plan, part)[step % plan.ring, cells] = count
         counts = carray(pointer(plan.population_counts_at, np.int64), (plan.threads, plan.chunk, plan.populations))
         counts[part, offset, cells] = count
         if what.recorded:
-            _record(plan, part, offset, what.start, out, count)
+            _record(plan, part, offset, what.start, out, sizes, count)
         if what.counted:
             totals = carray(pointer(plan.neuron_counts_at + 8 * what.start, np.int64), high)
             for k in range(count):
@@ -219,11 +260,15 @@ def _fire(plan, part, step, stage, offset):
 
 
 @njit
-def _record(plan, part, offset, start, out, count):
+def _record(plan, part, offset, start, out, sizes, count):
     recorded = carray(pointer(plan.recorded_at, np.int64), (plan.threads, WORDS))
     record = carray(pointer(share(plan, plan.records_at, part) + 8 * recorded[part, 0], np.int64), count)
     for k in range(count):
         record[k] = offset << 32 | start + out[k]
+    if plan.sizes_at:
+        strengths = carray(pointer(share(plan, plan.record_sizes_at, part) + 4 * recorded[part, 0], np.int32), count)
+        for k in range(count):
+            strengths[k] = sizes[k] if len(sizes) else 1
     recorded[part, 0] += count
 
 
@@ -272,6 +317,7 @@ def work(plans, one, zero, procedural, worker, first_step, steps):
                 if procedural is not None and stage == 0:
                     _deliver_rows(plan, part, step)
                 _deliver_tables(plan, one, part, step, stage)
+                _deliver_graded(plan, one, part, step, stage)
                 _deliver_dense(plan, one, part, step, stage)
                 _deliver_conv(plan, one, part, step, stage)
                 _deliver_along(plan, one, part, step, stage)
