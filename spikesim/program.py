@@ -247,9 +247,8 @@ class Program:
     @property
     def synapses(self) -> int:
         """Weights, shared ones counted once."""
-        return sum(int(s.out_degrees.sum()) for s in self.tables + self.rows) + sum(
-            b.weights.size for b in self.dense + self.conv + self.along
-        )
+        blocks = self.dense + self.conv + self.along
+        return sum(int(s.out_degrees.sum()) for s in self.tables + self.rows) + sum(block.weights.size for block in blocks)
 
     def cells_named(self, name: str) -> Cells:
         return next(cells for cells in self.cells if cells.name == name)

@@ -32,6 +32,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "DirectCurrent": {"amplitude": 1.0},
     "SampledCurrent": {"samples": (1.0, 2.0), "interval": 1.0},
     "NoiseCurrent": {"sd": 1.0, "interval": 1.0},
+    "Conv": {"weights": np.ones((1, 1, 3))},
+    "ConvTranspose": {"weights": np.ones((1, 1, 3))},
+    "Pool": {"kernel": 2},
+    "Along": {"matrix": np.eye(2)},
     "View": {"population": "exc", "start": 0, "stop": 4},
 }
 OWN = {name: cls for name, cls in Description.registry.items() if cls.__module__.startswith("spikesim.")}
@@ -73,7 +77,7 @@ ANY_ARRAY = hnp.arrays(NUMBERS, hnp.array_shapes(min_dims=0, max_dims=2, min_sid
 ANY_FLOAT = st.floats(allow_nan=True, allow_infinity=True, allow_subnormal=True)
 EXAMPLES = [sim.LIF(), sim.IF(), sim.Uniform(0.0, 1.0), sim.ExponentialCurrent(tau=np.ones(3)), sim.FixedProbability(0.1),
             sim.PairList([0], [1]), sim.SpikeTrains([1.0], [0]), sim.Dense(np.eye(2)), sim.Matrix(np.eye(2)), sim.Conv(np.ones((1, 1, 3))),
-            sim.Pool(2)]  # fmt: skip
+            sim.Pool(2), sim.ConvTranspose(np.ones((1, 1, 3))), sim.Along(np.eye(2))]  # fmt: skip
 
 
 def test_the_number_fields_are_all_found() -> None:
@@ -169,7 +173,8 @@ def test_whole_numbers_are_whole(field: tuple[type[Description], str], value: An
     description, refusal = attempt(lambda: made(cls, **{name: value}))
     if refusal:
         assert refusal.startswith(cls.__name__)
-        assert type(value) is not int or value < 0
+        least = next(entry for entry in fields(cls) if entry.name == name).metadata["whole"]
+        assert type(value) is not int or value < least
         return
     kept = getattr(description, name)
     assert type(kept) is type(value) is int
@@ -235,6 +240,9 @@ GIVEN = [
     (lambda a: sim.Dense(a), np.ones((2, 2))),
     (lambda a: sim.Conv(a), np.ones((1, 1, 4))),
     (lambda a: sim.Matrix(a).weights, np.ones((2, 2))),
+    (lambda a: sim.ConvTranspose(a), np.ones((1, 1, 4))),
+    (lambda a: sim.Along(a).matrix, np.ones((2, 2))),
+    (lambda a: sim.Along(np.eye(2), 2, a), np.ones(2)),
 ]
 
 
@@ -281,6 +289,7 @@ EQUAL = [
     (sim.Conv(np.ones((1, 1, 3, 3)), stride=2), sim.Conv(np.ones((1, 1, 3, 3), int), stride=(2, 2))),
     (sim.FixedIndegree(np.int64(3)), sim.FixedIndegree(3)),
     (sim.Matrix(np.eye(3)), sim.Matrix(np.eye(3).tolist())),
+    (sim.Along(np.eye(3)), sim.Along(np.eye(3).tolist(), inner=np.int64(1))),
 ]
 UNEQUAL = [
     (sim.LIF(), sim.LIF(tau_m=11.0)),
@@ -297,6 +306,8 @@ UNEQUAL = [
     (sim.AllToAll(), "AllToAll()"),
     (sim.Dense(np.eye(2)), sim.Dense(2.0 * np.eye(2))),
     (sim.Matrix(np.eye(3)), sim.Matrix(np.eye(3, 4))),
+    (sim.Along(np.eye(3)), sim.Along(np.eye(3), gains=[1.0])),
+    (sim.Conv(np.ones((1, 1, 3))), sim.Conv(np.ones((1, 1, 3)), channels_last=True)),
 ]
 
 

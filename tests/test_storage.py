@@ -13,7 +13,9 @@ from hypothesis.extra import numpy as hnp
 from spikesim import storage
 from spikesim.connectivity import (
     AllToAll,
+    Along,
     Conv,
+    ConvTranspose,
     Dense,
     FixedIndegree,
     FixedOutdegree,
@@ -36,6 +38,7 @@ from spikesim.synapses import AlphaCurrent, Delta, ExponentialConductance, Expon
 RULES = (
     OneToOne(), AllToAll(autapses=False), FixedProbability(0.3), FixedIndegree(2, autapses=False, multapses=False), FixedOutdegree(3),
     FixedTotalNumber(7), Matrix(np.eye(4)), Dense(np.arange(16.0).reshape(4, 4)), PairList([0, 3, 3], [1, 2, 2]),
+    Along(np.eye(2), 2, [1.0, 0.5]),
 )  # fmt: skip
 STIMULI = (
     PoissonDrive(rate=np.arange(4.0), weight=1.5, receptor="exc"), PoissonDrive(rate=Uniform(1.0, 2.0), weight=-1.5, receptor="cond"),
@@ -61,10 +64,12 @@ def network_of_everything() -> Network:
     net.project(parts[0], parts[1], OneToOne(), weight=1.0, delay=0.0, receptor="b")
     net.project(parts[1], parts[2], OneToOne(), weight=1.0, delay=0.0, receptor="x2")
     for rule in RULES:
-        weight = 0.5 if isinstance(rule, Matrix | Dense) else Normal(1.0, 0.1)
+        weight = 0.5 if isinstance(rule, Matrix | Dense | Along) else Normal(1.0, 0.1)
         net.project(cells, cells, rule, weight=weight, delay=1.0, receptor="exc", name=f"{type(rule).__name__} %.")
     net.project(noise, cells, AllToAll(), weight=np.arange(16.0), delay=np.full(16, 2.0), receptor="inh")
     net.project(trains, image, Conv(np.ones((2, 1, 3, 3)), padding=1, groups=2), delay=0.0)
+    net.project(trains, image, ConvTranspose(np.ones((2, 2, 1, 1))), delay=0.0)
+    net.project(trains, image, Along(np.eye(6)[::-1], 6), delay=1.0)
     net.project(trains, image, Pool(3, stride=(1, 1), padding=1), weight=0.25, delay=1.0)
     net.project(cells[:3:2], cells[1:3], OneToOne(), weight=1.0, delay=Uniform(1.0, 2.0), receptor="hit")
     for stimulus in STIMULI:

@@ -11,7 +11,7 @@ from spikesim.errors import DescriptionError
 
 
 class Columns(Description):
-    """The entries of a matrix of ``shape`` (outputs, inputs) by columns: ``weights[k]`` at (``outputs[k]``, j), starts[j] <= k < starts[j + 1].
+    """The entries of a matrix of ``shape`` (outputs, inputs) by columns: weights[k] at (outputs[k], j) for starts[j] <= k < starts[j + 1].
 
     starts: int64 (inputs + 1,); outputs: int64, ascending within a column; weights: float64.
     """
@@ -25,7 +25,7 @@ class Columns(Description):
         for name in ("starts", "outputs"):
             object.__setattr__(self, name, frozen_array(getattr(self, name), f"Along.matrix.{name}", dtype=np.int64))
         object.__setattr__(self, "weights", finite(self.weights, "Along.matrix"))
-        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+        object.__setattr__(self, "shape", tuple(frozen_array(self.shape, "Along.matrix.shape", dtype=np.int64).ravel().tolist()))
         if len(self.shape) != 2 or min(self.shape) < 1:
             raise DescriptionError(f"Along.matrix: expected two dimensions (outputs, inputs) of at least 1, got shape {self.shape}")
         starts, outputs = self.starts, self.outputs
@@ -91,14 +91,14 @@ class Along(Structured):
         return float(largest if self.gains is None else largest * np.abs(self.gains).max())
 
     def table(self) -> np.ndarray:
-        """The weights: (entries, 1), or with gains (different entries of the matrix, inner)."""
-        if self.gains is None:
-            return self.matrix.weights[:, None]
+        """The weights: (entries, 1), or with several gains (different entries of the matrix, inner)."""
+        if self.gains is None or self.inner == 1:
+            return self.matrix.weights[:, None] * (1.0 if self.gains is None else self.gains)
         return np.unique(self.matrix.weights)[:, None] * self.gains
 
     def rows(self) -> np.ndarray:
         """The row of `table` for each entry of the matrix, int64."""
-        if self.gains is None:
+        if self.gains is None or self.inner == 1:
             return np.arange(len(self.matrix.weights))
         return np.unique(self.matrix.weights, return_inverse=True)[1].reshape(-1)
 

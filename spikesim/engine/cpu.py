@@ -8,12 +8,12 @@ import numpy as np
 
 from spikesim.connectivity.procedural import Rows
 from spikesim.connectivity.tables import BLOCK, Table, columns_of
-from spikesim.engine.blocks import along_record, conv_record, dense_record
 from spikesim.engine.delivery import DUE
 from spikesim.engine.memory import Row, lines
 from spikesim.engine.native import BARRIER
 from spikesim.engine.plan import ALONG, CELLS, CONV, DENSE, DRIVE, FUTURE, HELD, NOISE, PHASES, PLAN, ROWS, SAMPLER, TABLE, WORDS
 from spikesim.engine.procedural import KERNELS, VECTORS
+from spikesim.engine.records import along_record, conv_record, dense_record
 from spikesim.engine.state import Segment, State, initial_state, sample_steps
 from spikesim.engine.stimuli import SCRATCH
 from spikesim.engine.sweep import arguments, coefficient, fired_type, load_sweep
@@ -60,7 +60,7 @@ class Cpu:
         self.held = [np.array(h.values, order="C") for h in program.held]
         self.drives = {(d.cells, d.port): Row(bounds[:, d.cells], precision) for d in program.drives}
         self.samples = [np.empty((self.largest_chunk // s.interval + 1, len(s.ids))) for s in program.samplers]
-        self.inputs = np.zeros(program.layout.total + BLOCK, program.accumulator)
+        self.inputs = lines(1, program.layout.total + BLOCK, program.accumulator.__name__)[0]
         self.barrier = lines(BARRIER, 1, "int64")
         self.scratch = lines(self.parts, SCRATCH, "uint8")
         self.ticks = lines(self.workers, WORDS, "int64")

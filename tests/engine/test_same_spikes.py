@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from spikesim.connectivity import (
     AllToAll,
+    Along,
     Conv,
+    ConvTranspose,
     Dense,
     FixedIndegree,
     FixedOutdegree,
@@ -24,6 +26,7 @@ from spikesim.connectivity import (
     PairList,
     Pool,
 )
+from spikesim.connectivity.structured import Structured
 from spikesim.connectivity.tables import BLOCK
 from spikesim.distributions import ClippedNormal, LogNormal, Normal, Uniform, support
 from spikesim.engine import ENGINES, engine_class
@@ -473,6 +476,18 @@ STRUCTURED = {
     "pool 1d": (Pool(2), (3, 12), (3, 6), 0.0),
     "pool 2d": (Pool(3, stride=(2, 1), padding=1), (2, 5, 5), (2, 3, 5), 1.0),
     "pool 3d": (Pool((1, 2, 2)), (1, 3, 4, 4), (1, 3, 2, 2), 2.0),
+    "conv 1d channels last": (Conv(kernel(3, 2, 4), padding=2, channels_last=True), (13, 2), (14, 3), 1.0),
+    "conv 2d channels last": (Conv(kernel(19, 2, 3, 3), padding=1, channels_last=True), (4, 5, 2), (4, 5, 19), 0.0),
+    "conv 2d channels last with all options": (Conv(kernel(6, 2, 2, 3), stride=(1, 2), padding=(1, 2), dilation=(2, 1), groups=2,
+                                                    channels_last=True), (4, 5, 4), (4, 4, 6), 2.0),
+    "conv 3d channels last": (Conv(kernel(3, 1, 2, 2, 2), channels_last=True), (3, 4, 4, 1), (2, 3, 3, 3), 1.0),
+    "conv transposed": (ConvTranspose(kernel(2, 3, 2, 3), stride=2, padding=1, output_padding=1), (2, 4, 3), (3, 7, 6), 1.0),
+    "conv transposed channels last": (ConvTranspose(kernel(4, 3, 3), stride=2, dilation=2, groups=2, channels_last=True), (5, 4),
+                                      (13, 6), 0.0),
+    "pool channels last": (Pool(2, stride=1, channels_last=True), (4, 4, 3), (3, 3, 3), 1.0),
+    "along the last axis": (Along(kernel(9, 4)), (5, 4), (5, 9), 1.0),
+    "along the first axis": (Along(kernel(3, 6) * (kernel(3, 6) > 0.0), 5), (6, 5), (3, 5), 0.0),
+    "along the middle axis with gains": (Along(np.tile(np.eye(3), 2) / 2, 4, np.linspace(0.2, 1.5, 4)), (3, 6, 4), (3, 3, 4), 2.0),
     "dense without delay": (Dense(kernel(24, 40)), (2, 12), 40, 0.0),
 }  # fmt: skip
 for label, (rule, shape, target, delay) in STRUCTURED.items():
@@ -640,7 +655,7 @@ def drawn_by_source(projection) -> bool:
     """Whether the synapses of one source can be drawn alone, one step at least before they are needed."""
     by_source = isinstance(projection.rule, OneToOne | AllToAll | FixedProbability | FixedOutdegree)
     by_source |= isinstance(projection.rule, FixedTotalNumber) and projection.rule.multapses
-    return isinstance(projection.rule, Dense | Conv | Pool) or (by_source and support(projection.delay)[0] > 0.0)
+    return isinstance(projection.rule, Structured) or (by_source and support(projection.delay)[0] > 0.0)
 
 
 @pytest.mark.parametrize(("engine", "threads"), [("reference", 1), *VARIANTS])
