@@ -12,9 +12,10 @@ import scipy.sparse
 import spikesim as sim
 from spikesim import errors
 from spikesim.errors import DescriptionError, KindError, MemoryNeededError, NameUnknownError, SpikesimError, UnitError, UnsupportedError
+from spikesim.synapses import RunningSum
 
 nan, inf = np.nan, np.inf
-LIF, IF, Exp = sim.LIF, sim.IF, sim.ExponentialCurrent
+LIF, IF, Exp, Sigma = sim.LIF, sim.IF, sim.ExponentialCurrent, sim.SigmaDelta
 SIZE = 4
 
 
@@ -190,6 +191,61 @@ PARAMETERS = [
         for k in range(300)}))), SpikesimError, "'exc'", "distributions"),
     Row("coefficient not a number", lambda: simulate(populate(LIF(tau_m=1e-320))), DescriptionError, "exc", "parameters make"),
     Row("coefficient overflows", lambda: simulate(populate(IF(c_m=1e-300, i_e=1e300))), DescriptionError, "exc", "parameters make"),
+]  # fmt: skip
+
+GRADED = [
+    Row("unknown function", lambda: Sigma(function="rellu"), NameUnknownError, "SigmaDelta.function", "'rellu'; did you mean 'relu'?"),
+    Row("unhashable function", lambda: Sigma(function=["relu"]), NameUnknownError, "SigmaDelta.function", "unknown function"),
+    Row("function itself", lambda: Sigma(function=abs), NameUnknownError, "SigmaDelta.function", "unknown function"),
+    Row("function with levels", lambda: Sigma(function="qcfs"), NameUnknownError, "SigmaDelta.function", "'qcfs'"),
+    Row("parameter missing", lambda: Sigma(function="clamp", parameters={"low": 0.0}), DescriptionError, "SigmaDelta.parameters",
+        "clamp needs low, high, missing: high"),
+    Row("parameter of another function", lambda: Sigma(function="tanh", parameters={"slope": 0.1}), NameUnknownError,
+        "SigmaDelta.parameters", "unknown parameter of tanh 'slope'"),
+    Row("parameter misspelt", lambda: Sigma(function="leaky_relu", parameters={"slop": 0.1}), NameUnknownError, "SigmaDelta.parameters",
+        "did you mean 'slope'?"),
+    Row("parameters a number", lambda: Sigma(function="leaky_relu", parameters=0.1), KindError, "SigmaDelta.parameters", "got 0.1"),
+    Row("parameters None", lambda: Sigma(parameters=None), KindError, "SigmaDelta.parameters", "got None"),
+    Row("parameter a text", lambda: Sigma(function="leaky_relu", parameters={"slope": "0.1"}), KindError,
+        "SigmaDelta.parameters['slope']", "got '0.1'"),
+    Row("parameter NaN", lambda: Sigma(function="clamp", parameters={"low": nan, "high": 1.0}), DescriptionError,
+        "SigmaDelta.parameters['low']", "expected a number"),
+    Row("slope infinite", lambda: Sigma(function="leaky_relu", parameters={"slope": inf}), DescriptionError, "['slope']", "finite"),
+    Row("beta negative", lambda: Sigma(function="softplus", parameters={"beta": -1.0}), DescriptionError, "['beta']", "more than 0"),
+    Row("function's array too short", lambda: populate(Sigma(function="leaky_relu", parameters={"slope": [0.1, 0.2]})), DescriptionError,
+        "parameters 'slope'", "2 values for 4 neurons"),
+    Row("parameter drawn out of bounds", lambda: Sigma(function="softplus", parameters={"beta": sim.Uniform(-1.0, 1.0)}),
+        DescriptionError, "['beta']", "reaches from -1"),
+    Row("quantum 0", lambda: Sigma(quantum=0.0), DescriptionError, "SigmaDelta.quantum", "more than 0, got 0"),
+    Row("quantum of a product negative", lambda: sim.Product(quantum=-1.0), DescriptionError, "Product.quantum", "got -1"),
+    Row("quantum array too long", lambda: populate(sim.Product(quantum=np.ones(5))), DescriptionError, "'exc'", "quantum has 5 values"),
+    Row("least NaN", lambda: Sigma(least=nan), DescriptionError, "SigmaDelta.least", "expected a number"),
+    Row("least between whole numbers", lambda: Sigma(least=-0.5), DescriptionError, "SigmaDelta.least", "whole number of quanta"),
+    Row("most between whole numbers", lambda: sim.Maximum(most=[1.0, 2.5]), DescriptionError, "Maximum.most", "whole number of quanta"),
+    Row("least above most", lambda: Sigma(least=2.0, most=1.0), DescriptionError, "SigmaDelta", "least must not lie above most"),
+    Row("least and most of unequal shapes", lambda: Sigma(least=[0.0] * 2, most=[1.0] * 3), DescriptionError, "SigmaDelta", "(2,)"),
+    Row("burst 0", lambda: Sigma(burst=0), DescriptionError, "SigmaDelta.burst", "at least 1, got 0"),
+    Row("burst fractional", lambda: Sigma(burst=1.0), KindError, "SigmaDelta.burst", "whole number, got 1.0"),
+    Row("burst too large", lambda: sim.Product(burst=2**31), DescriptionError, "Product.burst", "at most 1073741824, got 2147483648"),
+    Row("averaged by number", lambda: Sigma(averaged=1), KindError, "SigmaDelta.averaged", "True or False, got 1"),
+    Row("receptor that decays", lambda: Sigma(receptors={"exc": Exp()}), DescriptionError, "SigmaDelta.receptors['exc']", "takes jump"),
+    Row("receptor named like the sum", lambda: Sigma(receptors={"u": sim.Delta()}), DescriptionError, "'u'", "cannot name a receptor"),
+    Row("receptors of a product", lambda: sim.Product(receptors={}), NameUnknownError, "Product", "unknown parameter 'receptors'"),
+    Row("current of a product", lambda: sim.Product(i_e=1.0), NameUnknownError, "Product", "unknown parameter 'i_e'"),
+    Row("maximum of one", lambda: sim.Maximum(inputs=1), DescriptionError, "Maximum.inputs", "at least 2, got 1"),
+    Row("maximum of very many", lambda: sim.Maximum(inputs=1000), DescriptionError, "Maximum.inputs", "at most 64, got 1000"),
+    Row("current on a maximum", lambda: (net := populate(sim.Maximum())).stimulate(net.populations["exc"], sim.DirectCurrent(1.0)),
+        DescriptionError, "exc", "Maximum takes no current"),
+    Row("initial sum of no input", lambda: populate(sim.Maximum(), initial={"x2": 1.0}), NameUnknownError, "'exc'", "'x2'"),
+    Row("running sum on IF", lambda: IF(receptors={"sum": RunningSum()}), DescriptionError, "IF.receptors['sum']", "sum receptor"),
+    Row("direct current that ends first", lambda: sim.DirectCurrent(1.0, start=2.0, stop=1.0), DescriptionError, "DirectCurrent",
+        "start must lie before stop, got start=2, stop=1"),
+    Row("direct current from before 0", lambda: sim.DirectCurrent(1.0, start=-1.0), DescriptionError, "DirectCurrent.start", "at least 0"),
+    Row("direct current off the grid", lambda: simulate(stimulate("exc", sim.DirectCurrent(1.0, stop=0.25))), DescriptionError,
+        "DirectCurrent.start and stop", "0.25 ms is not a multiple"),
+    Row("direct current from infinity", lambda: sim.DirectCurrent(1.0, start=inf), DescriptionError, "DirectCurrent.start", "finite"),
+    Row("trials until a number", lambda: driven().trials(1.0, currents={"exc": np.ones((2, 4))}, until=3), KindError, "trials: until",
+        "got 3"),
 ]  # fmt: skip
 
 POPULATIONS = [
@@ -649,7 +705,7 @@ def too_large() -> sim.Network:
     return net
 
 
-TABLE = PARAMETERS + POPULATIONS + PROJECTIONS + RULES + STIMULI + PROBES + RUNS + RESULTS + DISTRIBUTIONS + QUANTITIES
+TABLE = PARAMETERS + GRADED + POPULATIONS + PROJECTIONS + RULES + STIMULI + PROBES + RUNS + RESULTS + DISTRIBUTIONS + QUANTITIES
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)

@@ -42,7 +42,8 @@ RULES = (
 )  # fmt: skip
 STIMULI = (
     PoissonDrive(rate=np.arange(4.0), weight=1.5, receptor="exc"), PoissonDrive(rate=Uniform(1.0, 2.0), weight=-1.5, receptor="cond"),
-    DirectCurrent(10.0), DirectCurrent(Normal(0.0, 1.0)), DirectCurrent(1.0, start=2.0, stop=3.0), StepCurrent([1.0, 2.0], [3.0, 4.0]), StepCurrent([0.0], np.ones((1, 4))),
+    DirectCurrent(10.0), DirectCurrent(Normal(0.0, 1.0)),
+    DirectCurrent(1.0, start=2.0, stop=3.0), StepCurrent([1.0, 2.0], [3.0, 4.0]), StepCurrent([0.0], np.ones((1, 4))),
     SampledCurrent(np.zeros((2000, 4)), 0.1), NoiseCurrent(sd=1.0, interval=0.5),
 )  # fmt: skip
 

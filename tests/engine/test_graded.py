@@ -14,8 +14,8 @@ from spikesim.neurons import IF, LIF, Product, SigmaDelta
 from spikesim.neurons.model import Neuron
 from spikesim.recording import Recording
 from spikesim.simulation import Simulation
-from spikesim.storage import load, save
 from spikesim.stimulus import DirectCurrent, Poisson, SpikeTrains
+from spikesim.storage import load, save
 from spikesim.synapses import Delta
 
 every_engine = pytest.mark.parametrize("engine", list(ENGINES))
@@ -97,7 +97,7 @@ def busy() -> Network:
     net.project(noise, graded, FixedIndegree(3), weight=0.1, delay=2.0)
     net.project(graded, graded, FixedIndegree(4), weight=-0.02, delay=np.arange(1, 121) % 7 + 1.0)
     net.project(graded, cells, FixedIndegree(5), weight=0.3, delay=0.0)
-    net.project(cells, graded, OneToOneOf(cells, graded), weight=0.01, delay=3.0)
+    net.project(cells, graded, Matrix(np.eye(20, 30)), weight=0.01, delay=3.0)
     net.project(graded[:20], product, OneToOne(), weight=0.4, delay=4.0, receptor="a")
     net.project(cells, product, OneToOne(), weight=0.7, delay=0.0, receptor="b")
     for population in (graded, cells, product, noise):
@@ -105,11 +105,6 @@ def busy() -> Network:
         net.record(population, "counts")
     net.record(product, "sent")
     return net
-
-
-def OneToOneOf(source, target):  # noqa: N802
-    """Pairs of equal number, as a rule for populations of different sizes."""
-    return Matrix(np.eye(len(source), len(target)))
 
 
 def arrays(recording: Recording) -> dict[str, bytes]:
@@ -184,10 +179,9 @@ def test_recordings_in_files_keep_sizes(streamed, tmp_path):
 
 
 def test_procedural_synapses_of_graded_sources_are_refused():
+    net = Network()
+    net.project(net.population("a", 3, SigmaDelta()), net.population("b", 3, IF()), AllToAll(), weight=1.0, delay=1.0)
     with pytest.raises(UnsupportedError, match=r"'a->b': procedural=True cannot deliver graded spikes, which 'a' sends"):
-        net = Network()
-        a, b = net.population("a", 3, SigmaDelta()), net.population("b", 3, IF())
-        net.project(a, b, AllToAll(), weight=1.0, delay=1.0)
         Simulation(net, dt=1.0, procedural=True)
 
 
