@@ -6,6 +6,7 @@ All shapes are without the batch dimension; all constants become float64.
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -61,7 +62,7 @@ class Builder:
         if node.name in before or node is not next(reversed(self.nodes.values())):
             return node
         del self.nodes[node.name]
-        renamed = Node(self._unique(self._base), node.operator, node.inputs, node.shape, node.bias, node.where)
+        renamed = replace(node, name=self._unique(self._base), where=self._where)
         self.nodes[renamed.name] = renamed
         return renamed
 
