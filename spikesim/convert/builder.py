@@ -6,7 +6,7 @@ All shapes are without the batch dimension; all constants become float64.
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -21,6 +21,14 @@ SAMPLES = 3  # the batch that is traced; rearranging is done on as many, to see 
 LARGEST_PRODUCT = 1_000_000  # numbers of a product of two activations that matmul unfolds to
 
 Constant = float | np.ndarray | torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """A node whose batch torch holds in another dimension than the first: ``axis``, counted with the batch."""
+
+    node: Node
+    axis: int
 
 
 class Refusal(Exception):
@@ -150,17 +158,18 @@ class Builder:
             total[x.name] = total.get(x.name, 0.0) + coefficient
         return self.add(Sum(tuple(total.values())), [self.nodes[name] for name in total], inputs[0].shape, bias=bias, part="sum")
 
-    def rearrange(self, x: Node, function: Callable[[torch.Tensor], Any], *, fill: float = 0.0) -> Any:
+    def rearrange(self, x: Node | Moved, function: Callable[[torch.Tensor], Any], *, fill: float = 0.0) -> Any:
         """Any selection, order or repetition of the numbers of x: what ``function`` makes of (batch, *shape).
 
         It is run on a tensor of positions (from 1; 0 stands for ``fill``). A function that returns several tensors gives a
         tuple of nodes.
         """
-        places = torch.arange(1, SAMPLES * x.size + 1, dtype=torch.float64).reshape(SAMPLES, *x.shape)
+        node, axis = (x.node, x.axis) if isinstance(x, Moved) else (x, 0)
+        places = torch.arange(1, SAMPLES * node.size + 1, dtype=torch.float64).reshape(SAMPLES, *node.shape).movedim(0, axis)
         found = function(places)
         if isinstance(found, list | tuple):
-            return tuple(self._select(x, part.numpy(), fill) for part in found)
-        return self._select(x, found.numpy(), fill)
+            return tuple(self._select(node, part.numpy(), fill) for part in found)
+        return self._select(node, found.numpy(), fill)
 
     def broadcast(self, x: Node, shape: Shape) -> Node:
         """Repeat x along its axes of size 1, and new ones in front, to ``shape``."""
@@ -195,18 +204,20 @@ class Builder:
         inputs = list({x.name: x for x in self.align(inputs)}.values())
         return inputs[0] if len(inputs) == 1 else self.add(Maximum(), inputs, inputs[0].shape, part="maximum")
 
-    def _select(self, x: Node, found: np.ndarray, fill: float) -> Node:
+    def _select(self, x: Node, found: np.ndarray, fill: float) -> Node | Moved:
         found = found.astype(np.int64)
-        flat = found.reshape(len(found), -1)
-        samples = np.where(flat[:1] > 0, flat[:1] + x.size * np.arange(len(found))[:, None], 0)
-        if len(found) != SAMPLES or (flat[0] > x.size).any() or (flat != samples).any():
-            self.refuse("mixes the batch dimension with others; the first dimension must stay the batch")
-        shape, index = found.shape[1:], flat[0] - 1
-        bias = np.where(index < 0, fill, 0.0).reshape(shape) if fill and (index < 0).any() else None
+        axis = next((axis for axis, size in enumerate(found.shape) if size == SAMPLES and _apart(np.moveaxis(found, axis, 0), x.size)), None)
+        if axis is None:
+            self.refuse("mixes the batch dimension with others; each sample must stay on its own")
+        places = np.moveaxis(found, axis, 0)[0]
+        shape, index = places.shape, places.reshape(-1) - 1
         if np.array_equal(index, np.arange(x.size)):
-            return self.reshape(x, shape)
-        matrix, inner = selection(index, x.shape)
-        return self.add(Along(matrix, inner), (x,), shape, bias=bias, part="select")
+            node = self.reshape(x, shape)
+        else:
+            bias = np.where(index < 0, fill, 0.0).reshape(shape) if fill and (index < 0).any() else None
+            matrix, inner = selection(index, x.shape)
+            node = self.add(Along(matrix, inner), (x,), shape, bias=bias, part="select")
+        return Moved(node, axis) if axis else node
 
     def _finite(self, values: np.ndarray) -> np.ndarray:
         return values if np.isfinite(values).all() else self.refuse("has a constant that holds nan or infinity")
@@ -227,6 +238,13 @@ def array(value: Constant) -> np.ndarray:
         dense = value if value.layout == torch.strided else value.to_dense()
         return np.array(dense.double().cpu().numpy())
     return np.array(value, np.float64)
+
+
+def _apart(found: np.ndarray, size: int) -> bool:
+    """Whether each sample (axis 0) holds the same positions of its own ``size`` numbers, from 1; 0 for none."""
+    flat = found.reshape(len(found), -1)
+    samples = np.where(flat[:1] > 0, flat[:1] + size * np.arange(len(found))[:, None], 0)
+    return bool((flat[0] <= size).all() and (flat == samples).all())
 
 
 def selection(index: np.ndarray, shape: Shape) -> tuple[sparse.csr_array, int]:

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from spikesim.convert.builder import SAMPLES, Builder, Refusal
+from spikesim.convert.builder import SAMPLES, Builder, Moved, Refusal
 from spikesim.convert.graph import Graph, Node
-from spikesim.convert.lowerings import MODULES, Row, find_row
+from spikesim.convert.lowerings import FREE, LOCAL, MODULES, Row, find_row, spellings
 from spikesim.convert.operators import Input
 from spikesim.convert.regions import Regions, find_regions
 from spikesim.convert.tracer import label, own_of_torch, path_of, run
@@ -23,11 +23,12 @@ class Walk:
 
     def __init__(self, root: nn.Module, traced: fx.Graph, title: str, allowed: Sequence[str]) -> None:
         self.root, self.traced, self.title = root, traced, title
+        self.allowed = frozenset(allowed)
         self.complaints: list[str] = []
         self.values: dict[fx.Node, Any] = {}
         self.outside: str | None = None
         nodes = list(traced.nodes)
-        self.regions: Regions = find_regions(nodes, lambda node: bool(names_of(node, root) & set(allowed)))
+        self.regions: Regions = find_regions(nodes, lambda node: bool(names_of(node, root) & self.allowed))
         start = self.regions.cut or next(node for node in nodes if node.op == "placeholder")
         self.builder = Builder(start.meta["shape"][1:])
         self.values[start] = self.builder.input
@@ -44,6 +45,8 @@ class Walk:
         if self.regions.head and self.regions.cut is None:
             self.complaints.append("operators allowed to be analog stand beside others that read the same input; all of them must be "
                                    "analog, or none")  # fmt: skip
+        if isinstance(value, Moved):
+            self.complaints.append(f"{self._label(last)} returns the batch as dimension {value.axis}; it must be the first")
         if value is LOST or self.complaints:
             return None
         analog = tuple(self._label(node) for node in self.traced.nodes if node in self.regions.left_out)
@@ -71,7 +74,7 @@ class Walk:
         given: list[Any] = _flat((args, kwargs))
         if any(one is LOST for one in given):
             return LOST
-        if not any(isinstance(one, Node) for one in given):
+        if not any(isinstance(one, Node | Moved) for one in given):
             return run(self.root, node.op, node.target, args, kwargs)
         try:
             return self._lowered(node, args, dict(kwargs), final)
@@ -95,7 +98,9 @@ class Walk:
             self.outside = name
             return args[0]
         if row is None:
-            raise Refusal("has no row" + _advice(name))
+            between = names_of(node, self.root) & self.allowed
+            raise Refusal("stands between neurons, where it cannot stay analog: spikes come in and have to go out" if between
+                          else "has no row" + _advice(name))  # fmt: skip
         module = (self.root.get_submodule(str(node.target)),) if node.op == "call_module" else ()
 
         def original(first: Any) -> Any:
@@ -104,22 +109,29 @@ class Walk:
         node_args, node_kwargs = (args or tuple(kwargs.values())[:1], kwargs if args else dict(list(kwargs.items())[1:]))
         if node.target is getattr:
             node_args = (*args, node.args[1])
+        axis, args, kwargs = _in_front(name, args, kwargs)
         before = frozenset(self.builder.nodes)
         self.builder.enter(self._base(node, name), self._label(node), shape[1:] if shape else (), original)
         found = _call(row, (self.builder, *module, *args), {key: value for key, value in kwargs.items() if value is not None})
+        if axis:
+            found = tuple(one and Moved(one, axis) for one in found) if isinstance(found, tuple) else Moved(found, axis)
         if isinstance(found, Node):
-            self._check(node, found)
+            self._check(node, found, 0)
             found = self.builder.rename(found, before)
+        elif isinstance(found, Moved):
+            self._check(node, found.node, found.axis)
+            found = Moved(self.builder.rename(found.node, before), found.axis)
         if (name.endswith("_") and not name.startswith("__")) or kwargs.get("inplace"):
             self.values[node.args[0]] = found  # type: ignore[index]
         return found
 
-    def _check(self, node: fx.Node, found: Node) -> None:
-        shape = node.meta.get("shape")
+    def _check(self, node: fx.Node, found: Node, axis: int) -> None:
+        """Hold the node's shape against the one on the example."""
+        shape, wanted = node.meta.get("shape"), (*found.shape[:axis], SAMPLES, *found.shape[axis:])
         if not node.meta.get("floating", True):
             raise Refusal("gives integers or truth values, which are not activations")
-        if shape is not None and shape != (SAMPLES, *found.shape):
-            raise Refusal(f"gives {shape} for {SAMPLES} samples, where {(SAMPLES, *found.shape)} would keep the batch apart")
+        if shape is not None and shape != wanted:
+            raise Refusal(f"gives {shape} for {SAMPLES} samples, where {wanted} would keep each sample on its own")
 
     def _row(self, node: fx.Node, args: Any) -> tuple[str, Row | None]:
         if node.op == "call_module":
@@ -199,6 +211,20 @@ def _call(row: Row, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     except TypeError as error:
         raise Refusal(f"is called with arguments that its row does not know: {error}") from error
     return row(*args, **kwargs)
+
+
+def _in_front(name: str, args: Any, kwargs: dict[str, Any]) -> tuple[int, Any, dict[str, Any]]:
+    """Where the batch stands, if not in front, and the arguments as if it did: for operators that do not care where it is."""
+    given = _flat((args, kwargs))
+    axes = {one.axis for one in given if isinstance(one, Moved)}
+    names = set(spellings(name))
+    if not axes or names & FREE:
+        return 0, args, kwargs
+    constants = [one for one in given if isinstance(one, torch.Tensor) and one.ndim > 1]
+    if len(axes) > 1 or any(isinstance(one, Node) for one in given) or not names & LOCAL or (constants and "linear" not in names):
+        raise Refusal(f"reads a value whose batch is dimension {max(axes)}; bring it to the front before")
+    front = fx.node.map_aggregate((args, kwargs), lambda one: one.node if isinstance(one, Moved) else one)
+    return axes.pop(), *front  # type: ignore[misc]
 
 
 def _last_dimension(args: Any, kwargs: dict[str, Any], rank: int) -> bool:

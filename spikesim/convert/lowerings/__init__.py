@@ -18,6 +18,11 @@ ROWS: dict[str | Callable[..., Any], Row] = {
     **linear.ROWS, **shape.ROWS, **pooling.ROWS, **pointwise.ROWS, **arithmetic.ROWS, **groups.ROWS,
 }  # fmt: skip
 
+# With the batch in another dimension than the first: these move it; those work on each number, or along the last dimension.
+FREE = frozenset({*shape.MOVES, *shape.SAME})
+LOCAL = frozenset({*pointwise.ROWS, *shape.DROPOUTS, "add", "sub", "mul", "div", "neg", "linear", "layer_norm", "MultiheadAttention",
+                   "TransformerEncoderLayer", "TransformerEncoder"} - {"glu", "prelu"})  # fmt: skip
+
 # Names that are another operator's: Python's operators, and forms of ATen.
 ALIASES = {
     "truediv": "div", "true_divide": "div", "itruediv": "div", "iadd": "add", "isub": "sub", "imul": "mul", "ipow": "pow",
@@ -66,11 +71,16 @@ def register_lowering(target: type[nn.Module] | Callable[..., Any] | str, build:
 
 def find_row(target: Any, name: str, *, aten: bool = False) -> Row | None:
     """The row for a function or method by itself, or by its name without underscores around it."""
-    bare = name.strip("_")
-    names = (name, ALIASES.get(name, name), bare, ALIASES.get(bare, bare))
+    names = spellings(name)
     found = next((ATEN[one] for one in names if aten and one in ATEN), None)
     keys = (target, *names) if callable(target) else names
     return found or next((ROWS[key] for key in keys if key in ROWS), None)
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """The names under which an operator may stand in a table: in-place forms end in "_", Python's operators have "__" around."""
+    bare = name.strip("_")
+    return name, ALIASES.get(name, name), bare, ALIASES.get(bare, bare)
 
 
 def supported() -> str:

@@ -130,9 +130,7 @@ def attention(builder: Builder, query: Node, key: Node, value: Node, attn_mask: 
 def multihead_attention(builder: Builder, module: nn.MultiheadAttention, query: Node, key: Node, value: Node, key_padding_mask: Any = None,
                         need_weights: bool = True, attn_mask: Any = None, average_attn_weights: bool = True,
                         is_causal: bool = False) -> tuple[Node, None]:  # fmt: skip
-    """nn.MultiheadAttention with batch_first=True; its attention weights are not converted."""
-    if not module.batch_first:
-        builder.refuse("has the batch as second dimension; use batch_first=True")
+    """nn.MultiheadAttention; its attention weights are not converted."""
     if key_padding_mask is not None or module.bias_k is not None or module.add_zero_attn:
         builder.refuse("with key_padding_mask, add_bias_kv or add_zero_attn has no row")
     if attn_mask is not None:  # True forbids here, and allows in scaled_dot_product_attention

@@ -1,12 +1,13 @@
 """Rows that move numbers without changing them, sums and means over axes, and joins."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from spikesim.convert.builder import SAMPLES, Builder
+from spikesim.convert.builder import SAMPLES, Builder, Moved
 from spikesim.convert.graph import Node
 from spikesim.convert.lowerings.table import Row
 
@@ -24,9 +25,9 @@ SAME = ("contiguous", "clone", "detach", "alias", "float", "double", "half", "bf
 DROPOUTS = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "native_dropout")
 
 
-def move(builder: Builder, x: Node, *args: Any, **kwargs: Any) -> Any:
+def move(builder: Builder, x: Any, *args: Any, **kwargs: Any) -> Any:
     """Whatever torch does with the numbers of a tensor, done to their positions."""
-    if not isinstance(x, Node) or any(isinstance(value, Node) for value in (*args, *kwargs.values())):
+    if not isinstance(x, Node | Moved) or any(isinstance(value, Node) for value in (*args, *kwargs.values())):
         builder.refuse("chooses numbers by an activation; positions must be constant")
     return builder.rearrange(x, builder.original)
 
@@ -36,12 +37,12 @@ def item(builder: Builder, x: Any, index: Any) -> Any:
     if isinstance(x, tuple):
         found = x[index]
         return builder.refuse("reads a result that is not converted, as the indices of a maximum") if found is None else found
-    if not isinstance(x, Node):
+    if not isinstance(x, Node | Moved):
         builder.refuse("chooses numbers by an activation; positions must be constant")
     return builder.rearrange(x, builder.original)
 
 
-def same(builder: Builder, x: Node, *args: Any, **kwargs: Any) -> Node:
+def same(builder: Builder, x: Any, *args: Any, **kwargs: Any) -> Any:
     """The value itself; all is computed in float64."""
     return x
 
@@ -62,19 +63,31 @@ def pad(builder: Builder, input: Node, pad: Sequence[int], mode: str = "constant
 
 
 def join(builder: Builder, tensors: Sequence[Any], *args: Any, **kwargs: Any) -> Node:
-    """cat and stack: the sum of all inputs, each put in its place; constants become the bias."""
-    shapes = [x.shape if isinstance(x, Node) else None for x in tensors]
-    blanks = [torch.zeros(SAMPLES, *shape) if shape is not None else None for shape in shapes]
-    known = [blank if blank is not None else torch.as_tensor(x).double() for blank, x in zip(blanks, tensors, strict=True)]
-    bias = builder.original([x.double() for x in known])
+    """cat and stack."""
+    return placed(builder, tensors, builder.original)
+
+
+def scatter(builder: Builder, x: Any, source: Any, *args: Any, name: str, **kwargs: Any) -> Node:
+    """``x`` with ``source`` in the place of a slice."""
+    return placed(builder, (x, source), lambda both: getattr(torch, name)(*both, *args, **kwargs))
+
+
+def placed(builder: Builder, tensors: Sequence[Any], function: Callable[[list[torch.Tensor]], torch.Tensor]) -> Node:
+    """The sum of all inputs, each put in the place that ``function`` gives it; constants become the bias."""
+    known = [torch.zeros(SAMPLES, *x.shape).double() if isinstance(x, Node) else torch.as_tensor(x).double() for x in tensors]
+    bias = function(known)
     constants = builder.constant(bias, bias.ndim - 1) if bias.count_nonzero() else None
-    zeros = [torch.zeros_like(x).double() for x in known]
-    parts = []
-    for place, x in enumerate(tensors):
-        if isinstance(x, Node):
-            parts.append(builder.rearrange(
-                x, lambda places, at=place: builder.original([*zeros[:at], places, *zeros[at + 1 :]])))  # fmt: skip
+    zeros = [torch.zeros_like(x) for x in known]
+    parts = [builder.rearrange(x, lambda places, at=place: function([*zeros[:at], places, *zeros[at + 1 :]]))
+             for place, x in enumerate(tensors) if isinstance(x, Node)]  # fmt: skip
     return builder.sum(parts, bias=constants)
+
+
+def filled(builder: Builder, x: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+    """A constant of the shape of x."""
+    if any(isinstance(value, Node) for value in (*args, *kwargs.values())):
+        builder.refuse("fills in an activation; use expand")
+    return builder.original(torch.zeros(SAMPLES, *x.shape).double())
 
 
 def total(builder: Builder, input: Node, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, mean: bool = False) -> Node:
@@ -118,6 +131,8 @@ ROWS: dict[str, Row] = {
     **dict.fromkeys(SAME, same),
     **dict.fromkeys(DROPOUTS, dropout),
     **dict.fromkeys(("cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack"), join),
+    **dict.fromkeys(("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "fill", "zero"), filled),
+    **{name: partial(scatter, name=name) for name in ("slice_scatter", "select_scatter")},
     "getitem": item,
     "pad": pad,
     "constant_pad_nd": lambda builder, input, pad_, value=0.0: pad(builder, input, pad_, "constant", value),
