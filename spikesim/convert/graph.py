@@ -50,13 +50,16 @@ class Graph:
     """Nodes in an order in which each comes after its inputs; one is the `Input`, ``output`` names the result.
 
     outside: "softmax" or "log_softmax" where the module ends with one, which is applied to the read-out; None otherwise.
-    analog: labels of operators that the caller allowed to stay analog.
+    analog: labels of operators that the caller allowed to stay analog; before: computes those that stand before the first
+    neuron, (n, *module's input) to (n, *input shape); after: those after the last, from (n, *output shape) on.
     """
 
     nodes: Mapping[str, Node]
     output: str
     outside: str | None = None
     analog: tuple[str, ...] = ()
+    before: Callable[[torch.Tensor], torch.Tensor] | None = None
+    after: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes.values())
