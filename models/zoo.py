@@ -148,7 +148,6 @@ def score(name: str, respond: Callable[[np.ndarray], Any], *, samples: int | Non
 
 def responses(module: nn.Module, *, batch: int = 500) -> Callable[[np.ndarray], np.ndarray]:
     """The module in eval mode as a function of arrays, ``batch`` inputs at a time."""
-
     judged = deepcopy(module).eval()  # the mode of the caller's module stays
 
     def respond(inputs: np.ndarray) -> np.ndarray:

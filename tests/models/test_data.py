@@ -74,6 +74,17 @@ def test_one_absent_file_is_enough_to_say_so(folder):
         fashion_mnist(folder)
 
 
+@pytest.mark.skipif(not fashion.DEBIAN.is_dir(), reason="needs Debian's package dataset-fashion-mnist")
+def test_the_original_set_is_as_published(monkeypatch):
+    """7,000 of each class, six in seven to learn; mean and standard deviation of the pixels are 0.2860 and 0.3530."""
+    monkeypatch.delenv("SPIKESIM_DATA", raising=False)
+    split = fashion_mnist()
+    assert np.array_equal(np.bincount(split.train_labels), np.full(10, 6000))
+    assert np.array_equal(np.bincount(split.test_labels), np.full(10, 1000))
+    assert split.train_images.mean() == pytest.approx(0.2860, abs=1e-4)
+    assert split.train_images.std() == pytest.approx(0.3530, abs=1e-4)
+
+
 WHOLE = gzip.compress(idx(PIXELS))
 DAMAGED = {
     "wrong magic": (gzip.compress(idx(PIXELS, magic=b"\0\0\x0d\3")), "begins with 00000803, found 00000d03"),
