@@ -23,7 +23,9 @@ class Generator(nn.Module):
         super().__init__()
         self.latent = latent
         self.project = nn.Sequential(nn.ConvTranspose2d(latent, 2 * width, 2, bias=False), nn.BatchNorm2d(2 * width), nn.ReLU())
-        self.grow = nn.Sequential(nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+        self.grow = nn.Sequential(
+            nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+        )
         self.paint = nn.ConvTranspose2d(width, 1, 4, stride=2, padding=1)
         self.tanh = nn.Tanh()
 

@@ -4,6 +4,8 @@ Rosenblatt (1958), The perceptron, Psychological Review 65:386-408; Rumelhart, H
 representations by back-propagating errors, Nature 323:533-536.
 """
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from spikesim.models.seeded import seeded
@@ -15,8 +17,7 @@ class MLP(nn.Module):
     def __init__(self, *sizes: int) -> None:
         super().__init__()
         self.flatten = nn.Flatten()
-        self.hidden = nn.Sequential(*(nn.Sequential(nn.Linear(here, there), nn.ReLU())
-                                      for here, there in zip(sizes[:-2], sizes[1:-1], strict=True)))  # fmt: skip
+        self.hidden = nn.Sequential(*(nn.Sequential(nn.Linear(here, there), nn.ReLU()) for here, there in pairwise(sizes[:-1])))
         self.output = nn.Linear(sizes[-2], sizes[-1])
 
     def forward(self, x: Tensor) -> Tensor:

@@ -39,6 +39,9 @@ class SqueezeNet(nn.Module):
         self.classifier = nn.Conv2d(64, classes, 1)
         self.pool = nn.AvgPool2d(size // 2)
         self.flatten = nn.Flatten()
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d):  # without batch norm the signal would fade with torch's own, smaller weights
+                nn.init.kaiming_uniform_(part.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         return self.flatten(self.pool(self.classifier(self.features(x))))

@@ -107,10 +107,18 @@ class _Step:
     def layout(self) -> Iterator[None]:
         """Weights lie channels last while half precision trains them, which is the layout its kernels are fast in."""
         if self.half:
-            self.module.to(memory_format=torch.channels_last)
-        yield
-        if self.half:
-            self.module.to(memory_format=torch.contiguous_format)
+            _lay(self.module, torch.channels_last)
+        try:
+            yield
+        finally:
+            if self.half:
+                _lay(self.module, torch.contiguous_format)
+
+
+def _lay(module: nn.Module, layout: torch.memory_format) -> None:
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=layout)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import os
 import pickle
 import tempfile
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from spikesim.errors import CacheError, unknown_name
+from spikesim.errors import CacheError, DescriptionError, unknown_name
 from spikesim.models import (
     autoencoder,
     bam,
@@ -37,7 +38,7 @@ from spikesim.models import (
 from spikesim.models.metrics import METRICS
 from spikesim.models.train import train
 
-EDITION = 1  # of the training code: weights of another one are not used again
+EDITION = 1  # of the training code and the data: weights of another one are not used again
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,10 @@ class HeldOut:
 
     def score(self, outputs: Any) -> float:
         """The metric of outputs (n, ...), one for each input."""
-        return METRICS[self.metric](np.asarray(outputs, dtype=np.float64), self.targets, self.inputs)
+        outputs = np.asarray(outputs, dtype=np.float64)
+        if not np.isfinite(outputs).all():
+            raise DescriptionError(f"outputs: {np.count_nonzero(~np.isfinite(outputs)):,} of {outputs.size:,} are not finite")
+        return METRICS[self.metric](outputs, self.targets, self.inputs)
 
 
 def _digits() -> data.Task:
@@ -83,7 +87,8 @@ FASHION = dict(epochs=12, batch=128, rate=0.1, optimizer="nesterov", schedule="o
 ZOO: dict[str, Entry] = {
     "perceptron": Entry("perceptron", perceptron.digits_perceptron, _digits, PLAIN),
     "mlp": Entry("MLP", perceptron.digits_mlp, _digits, PLAIN),
-    "mlp_regression": Entry("MLP", perceptron.diabetes_mlp, data.diabetes_progression, dict(epochs=40, rate=0.003, weight_decay=0.1, loss="mse"), "R2"),
+    "mlp_regression": Entry("MLP", perceptron.diabetes_mlp, data.diabetes_progression,
+                            dict(epochs=40, rate=0.003, weight_decay=3.0, loss="mse"), "R2"),
     "lenet": Entry("LeNet", lenet.digits_lenet, _digits, PLAIN),
     "vgg": Entry("VGG", vgg.digits_vgg, _digits, CONVOLUTIONS),
     "resnet": Entry("ResNet", resnet.digits_resnet, _digits, CONVOLUTIONS),
@@ -100,7 +105,7 @@ ZOO: dict[str, Entry] = {
                          dict(epochs=40, rate=0.01, schedule="onecycle", loss="mse"), "AUROC"),
     "gcn": Entry("GCN", lambda: gcn.graph_gcn(data.digit_graph().adjacency), lambda: data.digit_graph().task(),
                  dict(epochs=150, batch=1, rate=0.01, weight_decay=5e-4)),
-    "dcgan": Entry("DCGAN", dcgan.digits_generator, data.digit_paintings, dict(epochs=60, rate=1e-3), "PSNR", dcgan.train_adversarially),
+    "dcgan": Entry("DCGAN", dcgan.digits_generator, data.digit_paintings, dict(epochs=25, rate=1e-3), "PSNR", dcgan.train_adversarially),
     "fashion_resnet20": Entry("ResNet", resnet.resnet20, lambda: data.fashion_mnist().task(), FASHION),
 }  # fmt: skip
 
@@ -117,8 +122,8 @@ def trained(name: str, *, cache: bool = True, progress: Callable[[int, float], N
     row = entry(name)
     module = row.build()
     path = _file(name, row, module) if cache else None
-    if path is not None and _load(module, path):
-        return module.eval()
+    if path is not None and _load(probe := row.build(), path):  # a damaged file may leave some weights behind
+        return probe.eval()
     task = row.data()
     row.learn(module, task.train_inputs, task.train_targets, progress=progress, **row.training)
     if path is not None:
@@ -143,10 +148,11 @@ def score(name: str, respond: Callable[[np.ndarray], Any], *, samples: int | Non
 
 def responses(module: nn.Module, *, batch: int = 500) -> Callable[[np.ndarray], np.ndarray]:
     """The module in eval mode as a function of arrays, ``batch`` inputs at a time."""
+    judged = deepcopy(module).eval()  # the mode of the caller's module stays
 
     def respond(inputs: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            return torch.cat([module.eval()(some) for some in torch.as_tensor(inputs).split(batch)]).numpy()
+            return torch.cat([judged(some) for some in torch.as_tensor(inputs).split(batch)]).numpy()
 
     return respond
 
@@ -183,12 +189,13 @@ def _load(module: nn.Module, path: Path) -> bool:
 def _save(module: nn.Module, path: Path) -> None:
     """Under its name only once it is whole, for others may read it at the same time."""
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            torch.save(module.state_dict(), file)
-        os.replace(file.name, path)
-    except OSError as error:
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            part = Path(folder) / path.name
+            torch.save(module.state_dict(), part)
+            os.replace(part, path)
+    except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError
         raise _no_cache(path.parent, error) from None
 
 
-def _no_cache(folder: Path, error: OSError) -> CacheError:
+def _no_cache(folder: Path, error: Exception) -> CacheError:
     return CacheError(f"model cache {folder}: cannot be written ({error}); set SPIKESIM_CACHE to a folder of yours")

@@ -40,7 +40,11 @@ class FileFormatError(SpikesimError, ValueError):
 
 
 class CacheError(SpikesimError, OSError):
-    """The folder for compiled kernels cannot be used."""
+    """The folder for compiled kernels or trained models cannot be used."""
+
+
+class DataMissingError(SpikesimError, FileNotFoundError):
+    """A data set is not on this machine."""
 
 
 class UnsupportedError(SpikesimError, NotImplementedError):

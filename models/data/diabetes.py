@@ -15,8 +15,8 @@ def diabetes_progression(*, test_fraction: float = 0.25, seed: int = 0) -> Task:
     from sklearn.model_selection import train_test_split
 
     measured, progress = load_diabetes(return_X_y=True, scaled=False)
-    columns = np.column_stack([np.asarray(measured), np.asarray(progress)])
-    learn, check = train_test_split(columns, test_size=test_fraction, random_state=seed)
+    rows = np.column_stack([np.asarray(measured), np.asarray(progress)])
+    learn, check = (rows[chosen] for chosen in train_test_split(np.arange(len(rows)), test_size=test_fraction, random_state=seed))
     mean, spread = learn.mean(axis=0), learn.std(axis=0)
     learn, check = (((part - mean) / spread).astype(np.float32) for part in (learn, check))
     return Task(learn[:, :10], learn[:, 10:], check[:, :10], check[:, 10:])

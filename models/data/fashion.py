@@ -5,17 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from spikesim.errors import FileFormatError, SpikesimError
+from spikesim.errors import DataMissingError, FileFormatError
 from spikesim.models.data.idx import read_idx
 from spikesim.models.data.split import Split
 
 CLASSES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 PARTS = ("train", "t10k")
-
-
-class DataMissingError(SpikesimError, FileNotFoundError):
-    """A data set is not on this machine."""
 
 
 def fashion_mnist(folder: str | Path | None = None) -> Split:
@@ -37,8 +33,10 @@ def _folder(folder: str | Path | None) -> Path:
             return place
     names = ", ".join(path.name for part in PARTS for path in _files(Path(), part))
     looked = " and ".join(str(place) for place in places)
-    raise DataMissingError(f"Fashion-MNIST: not all of {names} found in {looked}. On Debian or Ubuntu: apt-get install "
-                           "dataset-fashion-mnist; elsewhere put the original files into $SPIKESIM_DATA/fashion-mnist or pass their folder")  # fmt: skip
+    raise DataMissingError(
+        f"Fashion-MNIST: not all of {names} found in {looked}. On Debian or Ubuntu: apt-get install dataset-fashion-mnist; "
+        "elsewhere put the original files into $SPIKESIM_DATA/fashion-mnist or pass their folder"
+    )
 
 
 def _files(place: Path, part: str) -> tuple[Path, Path]:
@@ -51,7 +49,9 @@ def _part(place: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     if pixels.shape[1:] != (28, 28):
         raise FileFormatError(f"{images_path}: expected images of 28 x 28 pixels, found {pixels.shape[1]} x {pixels.shape[2]}")
     if len(pixels) != len(labels):
-        raise FileFormatError(f"{place}: {len(pixels):,} images but {len(labels):,} labels in part {part!r}; the files are of different sets")
+        raise FileFormatError(
+            f"{place}: {len(pixels):,} images but {len(labels):,} labels in part {part!r}; the files are of different sets"
+        )
     if labels.max() >= len(CLASSES):
         raise FileFormatError(f"{labels_path}: expected labels 0..{len(CLASSES) - 1}, found {labels.max()}")
-    return (pixels[:, None] / np.float32(255.0)).astype(np.float32), labels.astype(np.int64)
+    return pixels[:, None].astype(np.float32) / 255.0, labels.astype(np.int64)

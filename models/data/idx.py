@@ -14,7 +14,7 @@ import numpy as np
 from spikesim.errors import FileFormatError
 
 UNSIGNED_BYTES = 8
-MOST_BYTES = 1 << 30  # of one array: 20 times Fashion-MNIST's
+MOST_PER_BYTE = 1032  # that deflate can make of one byte
 
 
 def read_idx(path: Path, *, dimensions: int) -> np.ndarray:
@@ -23,6 +23,10 @@ def read_idx(path: Path, *, dimensions: int) -> np.ndarray:
         with gzip.open(path, "rb") as file:
             shape = _shape(path, file, dimensions)
             wanted = math.prod(shape)
+            if not 0 < wanted <= MOST_PER_BYTE * path.stat().st_size:
+                raise FileFormatError(
+                    f"{path}: its header says {shape}, which a file of {path.stat().st_size:,} bytes cannot hold; fetch it again"
+                )
             content = file.read(wanted + 1)  # one more byte tells a file that holds more than it says
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise FileFormatError(f"{path}: not a whole gzip file ({error}); fetch it again") from None
@@ -40,7 +44,4 @@ def _shape(path: Path, file: gzip.GzipFile, dimensions: int) -> tuple[int, ...]:
                               f"with {magic.hex()}, found {header[:4].hex() or 'nothing'}")  # fmt: skip
     if len(header) < 4 + 4 * dimensions:
         raise FileFormatError(f"{path}: ends within its header; fetch it again")
-    shape = tuple(int(size) for size in np.frombuffer(header, dtype=">u4", offset=4))
-    if not 0 < math.prod(shape) <= MOST_BYTES:
-        raise FileFormatError(f"{path}: its header says {shape}, expected 1 to {MOST_BYTES:,} bytes; the file is damaged or another one")
-    return shape
+    return tuple(int(size) for size in np.frombuffer(header, dtype=">u4", offset=4))

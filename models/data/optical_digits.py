@@ -32,12 +32,14 @@ def digit_volumes(*, depth: int = 4, seed: int = 0) -> Task:
     """
     split = digits(seed=seed)
     level = np.arange(depth, dtype=np.float32)[:, None, None]
-    front, back = (np.clip(depth * images[:, :, None] - level, 0.0, 1.0) for images in (split.train_images, split.test_images))
-    return Task(front, split.train_labels, back, split.test_labels)
+    learn, check = (np.clip(depth * images[:, :, None] - level, 0.0, 1.0) for images in (split.train_images, split.test_images))
+    return Task(learn, split.train_labels, check, split.test_labels)
 
 
 def digit_anomalies(*, anomaly: int = 0, seed: int = 0) -> Task:
     """Images of all digits but one to rebuild; held out are images of all, with target 1 for those of the digit left out."""
+    if anomaly not in range(10):
+        raise DescriptionError(f"digit_anomalies: anomaly must be one of the digits 0..9, got {anomaly}")
     split = digits(seed=seed)
     known = split.train_images[split.train_labels != anomaly]
     return Task(known, known, split.test_images, (split.test_labels == anomaly).astype(np.int64))
