@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from spikesim.connectivity.rules import Matrix, Rule
-from spikesim.connectivity.structured import Conv, Dense, Structured
+from spikesim.connectivity.structured import Structured
 from spikesim.description import Description, checked_number, checked_shape, limits, same
 from spikesim.errors import DescriptionError, FileFormatError, KindError, SpikesimError, unknown_name
 from spikesim.neurons.model import Neuron
@@ -159,6 +159,8 @@ class Network:
             raise KindError(f"{what}: expected a stimulus such as DirectCurrent(200.0), got {stimulus!r}")
         if not isinstance(model, Neuron):
             raise DescriptionError(f"{what}: {view.population!r} is a {type(model).__name__} source and takes no stimulus")
+        if not isinstance(stimulus, PoissonDrive) and not model.INJECTED:
+            raise DescriptionError(f"{what}: {type(model).__name__} takes no current; project onto one of its receptors instead")
         if isinstance(stimulus, PoissonDrive) and stimulus.receptor not in model.receptors:
             raise unknown_name("receptor", stimulus.receptor, model.receptors, where=what)
         for name, value in _per_neuron(stimulus).items():
@@ -287,7 +289,7 @@ def _check_structured(rule: Rule, weight: Any, delay: Any, what: str) -> None:
         raise DescriptionError(
             f"{what}: {type(rule).__name__} holds the weights and `weight` scales them: expected one number, got {weight!r}"
         )
-    if isinstance(rule, Dense | Conv | Matrix) and not np.isfinite(rule.largest_weight() * weight):
+    if isinstance(rule, Structured | Matrix) and not np.isfinite(rule.largest_weight() * weight):
         raise DescriptionError(f"{what}: weight {weight:g} scales the weights of {type(rule).__name__} beyond the largest float")
     if isinstance(rule, Structured) and not isinstance(delay, float):
         raise DescriptionError(f"{what}: {type(rule).__name__} has one delay for all synapses: expected one number, got {delay!r}")

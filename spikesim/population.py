@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from spikesim.description import Description, checked_number, checked_shape, limits, whole
+from spikesim.description import Description, Distribution, checked_number, checked_shape, limits, whole
 from spikesim.errors import DescriptionError, KindError, unknown_name
 from spikesim.neurons.model import Neuron
 from spikesim.stimulus import Source, SpikeTrains
@@ -66,8 +66,11 @@ class Population(Description):
             if not isinstance(model, SpikeTrains):
                 checked_shape(value, ((len(self),), self.shape), f"{what}: {key}", f"{len(self)} neurons")
             if isinstance(value, Mapping):
-                for name, receptor in value.items():
-                    self._check_values(receptor, f"{what}: receptor {name!r}")
+                for name, item in value.items():
+                    if isinstance(item, Description) and not isinstance(item, Distribution):
+                        self._check_values(item, f"{what}: receptor {name!r}")
+                    else:
+                        checked_shape(item, ((len(self),), self.shape), f"{what}: {key} {name!r}", f"{len(self)} neurons")
         if isinstance(model, SpikeTrains) and len(model.ids) and model.ids.max() >= len(self):
             raise DescriptionError(f"{what}: SpikeTrains.ids must lie in 0..{len(self) - 1}, got {model.ids.max()}")
 

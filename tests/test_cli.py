@@ -201,7 +201,7 @@ def test_a_failed_run_leaves_no_debris(outcomes, folder):
 
 # ---- bench and demo --------------------------------------------------------------------------------------------------
 
-FIGURES = {"benchmark": str, "scale": float, "threads": int, "precision": str, "batch": int, "procedural": bool,
+FIGURES = {"benchmark": str, "scale": float, "threads": int, "precision": str, "batch": int, "procedural": bool, "weight_bits": int | None,
            "build_time_s": float, "first_run_s": float, "neurons": int, "synapses": int, "wall_per_model_time": float,
            "wall_per_model_time_min": float, "wall_per_model_time_max": float, "wall_per_model_time_update": float,
            "wall_per_model_time_deliver": float, "wall_per_model_time_other": float, "synaptic_events_per_s": float, "spikes": int,

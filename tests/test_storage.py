@@ -28,7 +28,7 @@ from spikesim.description import Description, same
 from spikesim.distributions import ClippedNormal, LogNormal, Normal, Uniform
 from spikesim.errors import FileFormatError, KindError
 from spikesim.network import Network
-from spikesim.neurons import IF, LIF
+from spikesim.neurons import IF, LIF, Maximum, Product, SigmaDelta
 from spikesim.recording import Recording
 from spikesim.stimulus import DirectCurrent, NoiseCurrent, Poisson, PoissonDrive, SampledCurrent, SpikeTrains, StepCurrent
 from spikesim.synapses import AlphaCurrent, Delta, ExponentialConductance, ExponentialCurrent
@@ -39,7 +39,7 @@ RULES = (
 )  # fmt: skip
 STIMULI = (
     PoissonDrive(rate=np.arange(4.0), weight=1.5, receptor="exc"), PoissonDrive(rate=Uniform(1.0, 2.0), weight=-1.5, receptor="cond"),
-    DirectCurrent(10.0), DirectCurrent(Normal(0.0, 1.0)), StepCurrent([1.0, 2.0], [3.0, 4.0]), StepCurrent([0.0], np.ones((1, 4))),
+    DirectCurrent(10.0), DirectCurrent(Normal(0.0, 1.0)), DirectCurrent(1.0, start=2.0, stop=3.0), StepCurrent([1.0, 2.0], [3.0, 4.0]), StepCurrent([0.0], np.ones((1, 4))),
     SampledCurrent(np.zeros((2000, 4)), 0.1), NoiseCurrent(sd=1.0, interval=0.5),
 )  # fmt: skip
 
@@ -54,6 +54,12 @@ def network_of_everything() -> Network:
     image = net.population("image", (2, 6, 6), IF(reset="value"), initial={"v": 0.5})
     noise = net.population("noise", 4, Poisson(rate=LogNormal(1.0, 0.1)))
     trains = net.population("trains", (2, 6, 6), SpikeTrains([2.0, 1.0], [1, 0]))
+    function = SigmaDelta(function="clamp", quantum=Uniform(0.1, 0.2), least=[-1.0, -2.0, -np.inf, 0.0], burst=7, averaged=True,
+                          parameters={"low": np.arange(4.0), "high": np.inf})  # fmt: skip
+    parts = [net.population("function", 4, function, initial={"u": 3.0}), net.population("product", 4, Product(quantum=0.5)),
+             net.population("maximum", 4, Maximum(inputs=3, most=5.0), initial={"x2": -1.0})]  # fmt: skip
+    net.project(parts[0], parts[1], OneToOne(), weight=1.0, delay=0.0, receptor="b")
+    net.project(parts[1], parts[2], OneToOne(), weight=1.0, delay=0.0, receptor="x2")
     for rule in RULES:
         weight = 0.5 if isinstance(rule, Matrix | Dense) else Normal(1.0, 0.1)
         net.project(cells, cells, rule, weight=weight, delay=1.0, receptor="exc", name=f"{type(rule).__name__} %.")

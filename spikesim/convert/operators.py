@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import sparse
 from torch.nn import functional
 
 Shape = tuple[int, ...]
@@ -61,7 +60,7 @@ class Along(Operator):
     inner) positions o. Pooling, scaling, padding, slices, permutations, upsampling and propagation over a graph are this.
     """
 
-    matrix: sparse.csr_array
+    matrix: Any  # scipy.sparse.csr_array, whose shape type checkers take for None
     inner: int = 1
 
 

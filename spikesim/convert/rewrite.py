@@ -8,6 +8,7 @@ sum of spikes there is passed on by a relay (see `spikesim.convert.lower`).
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -137,10 +138,10 @@ def _window(pool: Along, node: Node) -> Shape | None:
     if pool.inner != 1 or pool.matrix.shape[0] != math.prod(space) or ratio != int(ratio) or ratio < 2 or len(set(pool.matrix.data)) != 1:
         return None
     for window in _factors(int(ratio), len(space)):
-        tiles = sparse.csr_array(np.ones((1, 1)))
+        tiles: Any = sparse.csr_array(np.ones((1, 1)))
         for size, times in zip(space, window, strict=True):
             tiles = sparse.kron(tiles, sparse.kron(sparse.eye_array(size), np.ones((1, times))), format="csr")
-        if tiles.shape == pool.matrix.shape and (tiles != (pool.matrix != 0)).nnz == 0:
+        if tiles.shape == pool.matrix.shape and _same(tiles, pool.matrix != 0):
             return window
     return None
 
@@ -182,7 +183,11 @@ def _identity(node: Node, source: Node, alone: bool) -> Node | None:
 
 def _is_identity(node: Node) -> bool:
     matrix = node.operator.matrix if isinstance(node.operator, Along) else None
-    return matrix is not None and matrix.shape[0] == matrix.shape[1] and (matrix != sparse.eye_array(len(matrix.indptr) - 1)).nnz == 0
+    return matrix is not None and matrix.shape[0] == matrix.shape[1] and _same(matrix, sparse.eye_array(matrix.shape[0]))
+
+
+def _same(a: Any, b: Any) -> bool:
+    return (a != b).nnz == 0
 
 
 def _along_identity(node: Node, source: Node, alone: bool) -> Node | None:
@@ -208,8 +213,17 @@ def _merged(node: Node, source: Node, operator) -> Node:
     return replace(node, operator=operator, inputs=source.inputs, bias=bias)
 
 
-RULES: tuple[Rule, ...] = (_along_identity, _identity, _read_through_reshape, _along_along, _convolution_then_channels, _channels_then_convolution,
-                           _pooling_then_convolution, _full_then_along, _along_then_full)  # fmt: skip
+RULES: tuple[Rule, ...] = (
+    _along_identity,
+    _identity,
+    _read_through_reshape,
+    _along_along,
+    _convolution_then_channels,
+    _channels_then_convolution,
+    _pooling_then_convolution,
+    _full_then_along,
+    _along_then_full,
+)
 
 
 def _divide_sums(graph: Graph) -> Graph:

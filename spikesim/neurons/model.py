@@ -20,11 +20,20 @@ class Neuron(Description):
 
     ``current``, ``jump``, ``conductance`` are the sums of what the receptors of that kind contribute, ``pull`` is
     the sum of conductance x reversal potential, ``injected`` is the current of the stimuli (pA). It may use
-    arithmetic, comparisons, conditional expressions, math.sqrt, min, max and abs, but no names of its module.
+    arithmetic, comparisons, conditional expressions, min, max, abs, the functions of math, and pure scalar functions that it
+    closes over, but no names of its module. An exponential that overflows is an error to the reference engine, a division by
+    zero likewise; a step must avoid both.
+
+    GRADED: ``spike`` is a whole number below 2**31, the size of the spike, which may be negative; 0 is none. The size multiplies
+    the weights. SEPARATE: instead of the four sums the step is given the contribution of each receptor, in their order.
+    INJECTED: stimuli may inject current.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("v", "refractory")
     EXACT: ClassVar[bool] = False  # whole numbers beyond 2**24 occur, which need float64
+    GRADED: ClassVar[bool] = False
+    SEPARATE: ClassVar[bool] = False
+    INJECTED: ClassVar[bool] = True
     RESERVED: ClassVar[tuple[str, ...]] = ("spikes", "rate", "counts")
     if TYPE_CHECKING:
         receptors: Mapping[str, Receptor]  # a field of every model
@@ -65,6 +74,10 @@ class Neuron(Description):
     def initial(self) -> dict[str, Any]:
         """The values that state variables have at time 0 unless the population says otherwise."""
         raise NotImplementedError
+
+    def largest_spike(self) -> int:
+        """The largest size of a spike."""
+        return 1
 
     def variables(self) -> tuple[str, ...]:
         """All state variables: the membrane's, then each receptor's, the first under the receptor's own name."""

@@ -192,3 +192,13 @@ def test_dense_weights_are_rounded_to_the_nearest():
     kept = program.dense[0].weights * quantum
     assert np.abs(kept - weights).max() <= quantum / 2
     assert np.abs(kept / weights - 1.0).max() <= program.rounding[0].largest_error * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("bits", [16, 32])
+def test_the_width_can_be_chosen(bits):
+    """Then no weight loses more than half a quantum of the largest, and the error that is reported is the one that occurs."""
+    weights = np.random.default_rng(0).normal(size=1000)
+    quantum = choose([weights], bits=bits)
+    assert quantum.bits == bits and np.abs(weights).max() <= quantum.value * (LARGEST[bits] + 1)
+    assert np.abs(stored(weights, quantum) - weights).max() <= quantum.value / 2
+    assert quantum.error == pytest.approx(np.max(np.abs(stored(weights, quantum) / weights - 1.0)), rel=1e-6)

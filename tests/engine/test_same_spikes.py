@@ -29,7 +29,7 @@ from spikesim.distributions import ClippedNormal, LogNormal, Normal, Uniform, su
 from spikesim.engine import ENGINES, engine_class
 from spikesim.errors import DescriptionError, UnsupportedError
 from spikesim.network import Network
-from spikesim.neurons import IF, LIF, Neuron
+from spikesim.neurons import IF, LIF, Maximum, Neuron, Product, SigmaDelta
 from spikesim.population import overlap
 from spikesim.recording import Recording
 from spikesim.simulation import Simulation
@@ -566,6 +566,56 @@ def _():
     return net
 
 
+def changes(function, **options):
+    return SigmaDelta(function=function, quantum=0.125, burst=3, **options)
+
+
+@case("graded spikes of several functions", dt=1.0)
+def _():
+    """Through tables of every kind of weight and many delays, and taken with noise, currents and drives."""
+    net = Network()
+    noise = net.population("noise", 20, Poisson(rate=200.0))
+    curves = [net.population("sigmoid", 40, changes("sigmoid", averaged=True, i_e=Normal(0.0, 0.5))),
+              net.population("leaky", 30, changes("leaky_relu", parameters={"slope": np.linspace(0.1, 0.5, 30)}, least=-40.0)),
+              net.population("gelu", (5, 4), changes("gelu", most=np.arange(20.0)), initial={"u": Uniform(-2.0, 2.0)})]  # fmt: skip
+    spiking = net.population("spiking", 25, LIF(receptors={"hit": Delta()}), initial=V)
+    weights = (0.5, Uniform(-0.3, 0.4), np.logspace(-6.0, 0.0, 100))
+    for cells, weight in zip(curves, weights, strict=True):
+        net.project(noise, cells, FixedIndegree(3), weight=0.25, delay=Uniform(1.0, 5.0))
+        net.project(cells, spiking, FixedIndegree(4), weight=weight, delay=np.arange(1, 101) % 9 + 1.0)
+        net.project(spiking, cells, FixedProbability(0.2), weight=-0.25, delay=2.0)
+        net.project(cells, cells, OneToOne(), weight=-0.125, delay=1.0)
+        net.stimulate(cells[1::2], NoiseCurrent(sd=0.5, interval=2.0))
+        net.stimulate(cells, PoissonDrive(rate=100.0, weight=0.5, receptor="input"))
+    net.stimulate(spiking, DirectCurrent(500.0))
+    return net
+
+
+@case("graded spikes without delay through structured projections", dt=1.0)
+def _():
+    net = Network()
+    source = net.population("source", (2, 5, 6), changes("identity", i_e=Normal(0.2, 0.5)))
+    features = net.population("features", (2, 3, 5), changes("softplus", parameters={"beta": 2.0}, averaged=True))
+    again = net.population("again", 30, changes("tanh"))
+    product = net.population("product", 30, Product(quantum=0.25, burst=5))
+    largest = net.population("largest", 30, Maximum(inputs=3, quantum=0.5, most=20.0))
+    net.project(source, features, Conv(kernel(2, 2, 3, 2)), delay=0.0)
+    net.project(features, again, Dense(kernel(30, 30) * np.logspace(-6, 0, 30)), delay=0.0)
+    for receptor, population in (("a", features), ("b", again)):
+        net.project(population, product, OneToOne(), weight=0.125, delay=0.0, receptor=receptor)
+    for k, population in enumerate((features, again, product)):
+        net.project(population[::2], largest[15:], Dense(kernel(15, 15)), delay=0.0 if k else 3.0, receptor=f"x{k}")
+        net.project(population, largest, OneToOne(), weight=0.25, delay=float(k), receptor=f"x{k}")
+    net.stimulate(product, PoissonDrive(rate=50.0, weight=0.125, receptor="a"))
+    return net
+
+
+@case("direct currents that start and stop")
+def _():
+    return stimulated((None, DirectCurrent(300.0, start=3.0, stop=12.5)), (slice(0, 40, 3), DirectCurrent(Uniform(0.0, 500.0), stop=9.0)),
+                      (slice(1, 9), DirectCurrent(200.0, start=20.0)))  # fmt: skip
+
+
 case("float32", precision="float32")(lambda: recurrent(LIF(), {"exc": 400.0, "inh": -90.0}, initial=V))
 
 NAMES = [name for name, _ in CASES]
@@ -582,6 +632,10 @@ def test_same_as_reference(name, engine, threads):
     assert_identical(simulate(dict(CASES)[name], engine, threads), expected(name))
 
 
+def graded(net) -> bool:
+    return any(getattr(population.model, "GRADED", False) for population in net.populations.values())
+
+
 def drawn_by_source(projection) -> bool:
     """Whether the synapses of one source can be drawn alone, one step at least before they are needed."""
     by_source = isinstance(projection.rule, OneToOne | AllToAll | FixedProbability | FixedOutdegree)
@@ -596,7 +650,8 @@ def test_same_with_procedural_synapses(name, engine, threads):
     if name in UNSUPPORTED.get(engine, {}):
         pytest.skip(UNSUPPORTED[engine][name])
     case = dict(CASES)[name]
-    if engine_class(engine).procedural and not all(drawn_by_source(p) for p in case.build().projections.values()):
+    net = case.build()
+    if engine_class(engine).procedural and (graded(net) or not all(drawn_by_source(p) for p in net.projections.values())):
         with pytest.raises(UnsupportedError, match="procedural"):
             simulate(case, engine, threads, procedural=True)
     else:
