@@ -70,6 +70,7 @@ def deliver_graded(spikes, sizes, table, column, inputs):
                 inputs[target] += size * table.single
 
 
+@njit
 def row_of(spike, block):
     """Which source of a projection a neuron is, or -1."""
     row = (spike - block.source_start) // block.source_step
