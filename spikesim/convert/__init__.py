@@ -1,1 +1,8 @@
 """Conversion: from a torch module to a spiking network and a report of what became of it."""
+
+from spikesim.convert.comparison import Comparison as Comparison
+from spikesim.convert.comparison import compare as compare
+from spikesim.convert.converted import ConvertedNetwork as ConvertedNetwork
+from spikesim.convert.converted import SpikingResult as SpikingResult
+from spikesim.convert.converted import from_torch as from_torch
+from spikesim.convert.energy import EnergyConstants as EnergyConstants

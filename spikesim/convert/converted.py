@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,6 +25,10 @@ from spikesim.network import Network
 from spikesim.recording import Recording
 from spikesim.simulation import Simulation
 from spikesim.trials import Confidence, Silence
+
+if TYPE_CHECKING:
+    from spikesim.convert.comparison import Comparison
+    from spikesim.convert.energy import EnergyConstants
 
 PERCENTILE = limits(None, above=0.0, at_most=100.0, varies=False)
 MARGIN = limits(None, at_least=0.0, varies=False)
@@ -104,6 +108,13 @@ class ConvertedNetwork:
         parts = [self._some(simulation, some, steps, self._until(confidence), fan_out, counts, progress)
                  for some in np.split(images, range(self._at_once(), len(images), self._at_once()))]  # fmt: skip
         return _joined(parts, time.perf_counter() - started)
+
+    def compare(self, images: Any, labels: Any = None, *, steps: int = 64, sample: int = 64, constants: EnergyConstants | None = None,
+                progress: bool = True) -> Comparison:  # fmt: skip
+        """Run images and set the outcome beside the module's; see `spikesim.convert.comparison.compare`."""
+        from spikesim.convert.comparison import compare
+
+        return compare(self, images, labels, steps=steps, sample=sample, constants=constants, progress=progress)
 
     def _until(self, confidence: float | None) -> Any:
         if self.coding == SIGNED:

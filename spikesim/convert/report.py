@@ -77,9 +77,9 @@ def report_of(graph: Graph, quanta: Mapping[str, Quantum], lowered: Lowered, set
     layers = [_layer(node, graph, quanta[node.name], lowered, macs) for node in graph if not node.linear and not node.shown]
     output = graph.nodes[graph.output]
     layers.append(LayerReport(READ_OUT, output.where, "sums, never fires", output.shape, _feeding(output, graph, macs), None, None))
-    relays = tuple((name, graph.nodes[_relayed(name, graph)].where) for name in lowered.relays)
-    from_spikes = reached(graph)[1]
-    input_macs = sum(count for name, count in macs.items() if not from_spikes[graph.nodes[name].inputs[0]])
+    relays = tuple((name, graph.nodes[relayed(name, graph)].where) for name in lowered.relays)
+    from_image = reached(graph)[0]
+    input_macs = sum(count for name, count in macs.items() if from_image[graph.nodes[name].inputs[0]])
     return ConversionReport(tuple(layers), relays, graph.analog, graph.outside, input_macs, settings)
 
 
@@ -99,6 +99,6 @@ def _feeding(node: Node, graph: Graph, macs: Mapping[str, int]) -> int:
     return macs.get(node.name, 0) + sum(_feeding(graph.nodes[name], graph, macs) for name in node.inputs)
 
 
-def _relayed(name: str, graph: Graph) -> str:
+def relayed(name: str, graph: Graph) -> str:
     """The node whose value a relay carries."""
     return name if name in graph.nodes else name.rpartition(".")[0]

@@ -16,7 +16,7 @@ from torch import nn
 from spikesim.convert.calibrate import RATE, Quantum
 from spikesim.convert.graph import Graph, Node, evaluate, node_value, reached
 from spikesim.convert.lower import fires_up_only
-from spikesim.convert.operators import Convolution, Full, compute
+from spikesim.convert.operators import Convolution, Full, Operator, Pointwise, compute
 
 State = dict[str, tuple[torch.Tensor, ...]]
 
@@ -30,7 +30,7 @@ class Stepper(nn.Module):
 
     def __init__(self, graph: Graph, quanta: Mapping[str, Quantum], *, coding: str) -> None:
         super().__init__()
-        self.graph, self.quanta, self.averaged = graph, quanta, coding == RATE
+        self.graph, self.quanta, self.coding, self.averaged = graph, quanta, coding, coding == RATE
         self.spikes = reached(graph)[1]
         weighted = [node for node in graph if isinstance(node.operator, Convolution | Full)]
         self.weights = nn.ParameterList(nn.Parameter(torch.tensor(node.operator.weights)) for node in weighted)  # type: ignore[union-attr]
@@ -82,7 +82,7 @@ class Stepper(nn.Module):
         sums = [x if state is None else before + x for before, x in zip(read if state is None else state[:-1], read, strict=True)]
         sent = torch.zeros_like(sums[0]) if state is None else state[-1]
         time = float(step) if self.averaged else 1.0
-        value = time * compute(_plain(node), [u / time for u in sums])
+        value = time * compute(plain_operator(node), [u / time for u in sums])
         quantum = self.quanta[node.name]
         wanted = _Round.apply(value / threshold).clamp(quantum.least, quantum.most)
         size = torch.nan_to_num(wanted - sent, nan=0.0).clamp(-quantum.burst, quantum.burst)
@@ -94,9 +94,10 @@ class Stepper(nn.Module):
         return replace(self.graph, nodes=nodes)
 
 
-def _plain(node: Node):
+def plain_operator(node: Node) -> Operator:
     """The node's operator; a quantised rectifier is a rectifier, for the neuron quantises."""
-    return replace(node.operator, function="relu", parameters={}) if getattr(node.operator, "function", "") == "qcfs" else node.operator
+    operator = node.operator
+    return Pointwise("relu") if isinstance(operator, Pointwise) and operator.function == "qcfs" else operator
 
 
 class _Spike(torch.autograd.Function):
@@ -136,6 +137,6 @@ def quantised(graph: Graph, quanta: Mapping[str, Quantum], images: Any) -> dict[
 
     with torch.no_grad():
         plain = replace(
-            graph, nodes={node.name: node if node.linear or node.shown else replace(node, operator=_plain(node)) for node in graph}
+            graph, nodes={node.name: node if node.linear or node.shown else replace(node, operator=plain_operator(node)) for node in graph}
         )
         return evaluate(plain, np.asarray(images), neuron=rounded)
