@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spikesim.compiler import compile_network
 from spikesim.compiler.quanta import LARGEST, TOLERATED, Quantum, choose, rule_weights
-from spikesim.connectivity import AllToAll, Conv, Dense, FixedProbability, Matrix
+from spikesim.connectivity import AllToAll, Along, Conv, Dense, FixedProbability, Matrix
 from spikesim.distributions import ClippedNormal, LogNormal, Normal, Uniform
 from spikesim.network import Network
 from spikesim.neurons import IF, LIF
@@ -156,6 +156,7 @@ def test_weights_of_rules():
     weights = np.array([[0.5, 0.0], [1.5, -2.0]])
     np.testing.assert_array_equal(rule_weights(Dense(weights), -2.0), -2.0 * weights)
     np.testing.assert_array_equal(rule_weights(Conv(weights[None]), 3.0), 3.0 * weights[None])
+    assert {*rule_weights(Along(np.diag([2.0, 5.0]), 2, [1.0, -0.5]), 3.0)} == {6.0, 15.0, -3.0, -7.5}
     np.testing.assert_array_equal(rule_weights(Matrix(weights), 2.0), [1.0, 3.0, -4.0])
     assert rule_weights(AllToAll(), 7.0) == 7.0
     assert rule_weights(AllToAll(), Normal(0.0, 1.0)) == Normal(0.0, 1.0)
