@@ -23,7 +23,7 @@ with warnings.catch_warnings():
     from spikingjelly.activation_based import ann2snn, functional, neuron
 
 RATE = partial(ann2snn.RateCodingRecipe, mode="99.9%")
-RECIPES: dict[str, Callable[..., object]] = {
+RECIPES: dict[str, Callable[..., ann2snn.FXConversionRecipe]] = {
     "plain": RATE,
     "best": partial(RATE, channel_wise=True, half_threshold=True, pre_spike_maxpool=True),
     "balanced": ann2snn.LocalThresholdBalancingRecipe,
@@ -47,8 +47,8 @@ def main(folder: str, recipe: str = "best", images: int = 1000, steps: int = 64,
     snn = converted(task, recipe)
     shown = torch.as_tensor(task.images)
     if shown.ndim == 4:
-        snn, shown = snn.to(memory_format=torch.channels_last), shown.contiguous(memory_format=torch.channels_last)
-    batch = min(len(shown), batch or fastest(snn, shown, eager))
+        snn, shown = snn.to(memory_format=torch.channels_last), shown.contiguous(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    batch = min(len(shown), batch or fastest(snn, shown))
     step = compiled(snn, shown[:batch], eager)
     built = time.perf_counter() - started
     outputs, seconds = run(snn, step, shown, batch, steps)
@@ -81,19 +81,17 @@ def estimated_delay(snn: nn.Module, calibration: np.ndarray, steps: int) -> int:
 
 def compiled(snn: nn.Module, images: torch.Tensor, eager: bool) -> Step:
     """A step for batches of this size, ready to be timed."""
-    torch.compiler.reset()
     step = snn if eager else torch.compile(snn, dynamic=False)
     run(snn, step, images, len(images), TRIED)
     return step
 
 
-def fastest(snn: nn.Module, images: torch.Tensor, eager: bool) -> int:
-    """The batch size of the least time an image."""
+def fastest(snn: nn.Module, images: torch.Tensor) -> int:
+    """The batch size of the least time an image, not compiled, for that would take minutes."""
     sizes = [size for size in BATCHES if size <= len(images)] or [len(images)]
 
     def seconds(size: int) -> float:
-        step = compiled(snn, images[:size], eager)
-        return min(run(snn, step, images[:size], size, 2 * TRIED)[1] for _ in range(3))
+        return min(run(snn, snn, images[:size], size, 2 * TRIED)[1] for _ in range(3))
 
     return min(sizes, key=seconds)
 
