@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SOURCES = sorted([*ROOT.glob("spikesim/*.py"), *ROOT.glob("spikesim/*/*.py"), *ROOT.glob("spikesim/convert/*/*.py"), *ROOT.glob("models/**/*.py"), *ROOT.glob("hardware/**/*.py")])
+SOURCES = sorted(
+    [
+        *ROOT.glob("spikesim/*.py"),
+        *ROOT.glob("spikesim/*/*.py"),
+        *ROOT.glob("spikesim/convert/*/*.py"),
+        *ROOT.glob("models/**/*.py"),
+        *ROOT.glob("hardware/**/*.py"),
+    ]
+)
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 
 # from the lowest layer up; a module may import from its own layer and from lower ones

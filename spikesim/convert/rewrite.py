@@ -31,7 +31,7 @@ def rewrite(graph: Graph) -> Graph:
     return graph
 
 
-Rule = Callable[[Node, Node, bool], "Node | None"]
+Rule = Callable[[Node, Node, bool, Shape], "Node | None"]  # node, what it reads, whether alone, the shape of what that reads
 
 
 def _apply(rule: Rule, graph: Graph) -> Graph:
@@ -41,12 +41,13 @@ def _apply(rule: Rule, graph: Graph) -> Graph:
     for name in graph.nodes:
         while len(nodes[name].inputs) == 1:
             source = nodes[nodes[name].inputs[0]]
-            merged = rule(nodes[name], source, readers[source.name] == 1)
+            read = nodes[source.inputs[0]].shape if source.inputs else ()
+            merged = rule(nodes[name], source, readers[source.name] == 1, read)
             if merged is None:
                 break
             nodes[name] = merged
-            for read in merged.inputs:
-                readers[read] += 1
+            for name_read in merged.inputs:
+                readers[name_read] += 1
             readers[source.name] -= 1
     return _needed(replace(graph, nodes=nodes))
 
@@ -60,14 +61,14 @@ def _needed(graph: Graph) -> Graph:
     return replace(graph, nodes={name: node for name, node in graph.nodes.items() if name in wanted})
 
 
-def _read_through_reshape(node: Node, source: Node, alone: bool) -> Node | None:
+def _read_through_reshape(node: Node, source: Node, alone: bool, read: Shape) -> Node | None:
     """Operators on flat arrays do not care for the shape."""
     if not isinstance(source.operator, Reshape) or source.bias is not None or not isinstance(node.operator, Reshape | Along | Full):
         return None
     return replace(node, inputs=source.inputs)
 
 
-def _along_along(node: Node, source: Node, alone: bool) -> Node | None:
+def _along_along(node: Node, source: Node, alone: bool, read: Shape) -> Node | None:
     first, second = source.operator, node.operator
     if not (isinstance(first, Along) and isinstance(second, Along) and first.inner == second.inner):
         return None
@@ -79,7 +80,7 @@ def _along_along(node: Node, source: Node, alone: bool) -> Node | None:
     return _merged(node, source, Along(product, second.inner))
 
 
-def _convolution_then_channels(node: Node, source: Node, alone: bool) -> Node | None:
+def _convolution_then_channels(node: Node, source: Node, alone: bool, read: Shape) -> Node | None:
     """A factor for each output channel, as batch normalisation has one."""
     if not (alone and isinstance(node.operator, Along) and isinstance(source.operator, Convolution) and _per_channel(node, source.shape)):
         return None
@@ -92,12 +93,12 @@ def _convolution_then_channels(node: Node, source: Node, alone: bool) -> Node | 
     return _merged(node, source, replace(conv, weights=weights))
 
 
-def _channels_then_convolution(node: Node, source: Node, alone: bool) -> Node | None:
+def _channels_then_convolution(node: Node, source: Node, alone: bool, read: Shape) -> Node | None:
     """What mixes channels without mixing places, read by a convolution of one group; a factor for each channel, by any."""
     conv, before = node.operator, source.operator
     if not (isinstance(conv, Convolution) and isinstance(before, Along)) or before.inner != math.prod(source.shape[1:]):
         return None
-    if before.matrix.shape[0] != source.shape[0]:
+    if before.matrix.shape[0] != source.shape[0] or read != (before.matrix.shape[1], *source.shape[1:]):
         return None
     if _per_channel(source, source.shape):
         gains = before.matrix.diagonal()
@@ -114,13 +115,15 @@ def _channels_then_convolution(node: Node, source: Node, alone: bool) -> Node | 
     return _merged(node, source, replace(conv, weights=weights))
 
 
-def _pooling_then_convolution(node: Node, source: Node, alone: bool) -> Node | None:
+def _pooling_then_convolution(node: Node, source: Node, alone: bool, read: Shape) -> Node | None:
     """Pooling over windows side by side: the kernel's entries are spread over them, the stride grows as much."""
     conv, pool = node.operator, source.operator
     if not (isinstance(conv, Convolution) and isinstance(pool, Along)) or conv.transposed or any(d > 1 for d in conv.dilation):
         return None
-    window = _window(pool, source)
-    if window is None:
+    if len(read) != len(source.shape) or read[0] != source.shape[0] or any(n % m for n, m in zip(read, source.shape, strict=True)):
+        return None
+    window = tuple(n // m for n, m in zip(read[1:], source.shape[1:], strict=True))
+    if not _averages(pool, source.shape[1:], window):
         return None
     weights = conv.weights * pool.matrix.data[0]
     for axis, times in enumerate(window, start=2):
@@ -129,31 +132,17 @@ def _pooling_then_convolution(node: Node, source: Node, alone: bool) -> Node | N
     return _merged(node, source, replace(conv, weights=weights, stride=stride, padding=padding))
 
 
-def _window(pool: Along, node: Node) -> Shape | None:
-    """The window of a pooling with one weight whose windows tile a space; None if ``pool`` is something else.
-
-    The space before pooling is not told by the operator, only its size; so all windows of that size are tried.
-    """
-    space, ratio = node.shape[1:], pool.matrix.shape[1] / max(pool.matrix.shape[0], 1)
-    if pool.inner != 1 or pool.matrix.shape[0] != math.prod(space) or ratio != int(ratio) or ratio < 2 or len(set(pool.matrix.data)) != 1:
-        return None
-    for window in _factors(int(ratio), len(space)):
-        tiles: Any = sparse.csr_array(np.ones((1, 1)))
-        for size, times in zip(space, window, strict=True):
-            tiles = sparse.kron(tiles, sparse.kron(sparse.eye_array(size), np.ones((1, times))), format="csr")
-        if tiles.shape == pool.matrix.shape and _same(tiles, pool.matrix != 0):
-            return window
-    return None
+def _averages(pool: Along, space: Shape, window: Shape) -> bool:
+    """Whether the operator is a pooling with one weight whose windows tile a space into ``space``."""
+    if pool.inner != 1 or len(set(pool.matrix.data)) != 1:
+        return False
+    tiles: Any = sparse.csr_array(np.ones((1, 1)))
+    for size, times in zip(space, window, strict=True):
+        tiles = sparse.kron(tiles, sparse.kron(sparse.eye_array(size), np.ones((1, times))), format="csr")
+    return tiles.shape == pool.matrix.shape and _same(tiles, pool.matrix != 0)
 
 
-def _factors(product: int, count: int) -> list[Shape]:
-    """All ways to write ``product`` as ``count`` factors."""
-    if count == 1:
-        return [(product,)]
-    return [(f, *rest) for f in range(1, product + 1) if product % f == 0 for rest in _factors(product // f, count - 1)]
-
-
-def _full_then_along(node: Node, source: Node, alone: bool) -> Node | None:
+def _full_then_along(node: Node, source: Node, alone: bool, read: Shape) -> Node | None:
     after, full = node.operator, source.operator
     if not (alone and isinstance(after, Along) and isinstance(full, Full)) or after.inner != 1 or after.matrix.shape[0] > len(full.weights):
         return None
@@ -162,7 +151,7 @@ def _full_then_along(node: Node, source: Node, alone: bool) -> Node | None:
     return _merged(node, source, Full(np.asarray(after.matrix @ full.weights)))
 
 
-def _along_then_full(node: Node, source: Node, alone: bool) -> Node | None:
+def _along_then_full(node: Node, source: Node, alone: bool, read: Shape) -> Node | None:
     full, before = node.operator, source.operator
     if not (isinstance(full, Full) and isinstance(before, Along)):
         return None
@@ -174,7 +163,7 @@ def _along_then_full(node: Node, source: Node, alone: bool) -> Node | None:
     return _merged(node, source, Full(np.ascontiguousarray(mixed.reshape(len(full.weights), -1))))
 
 
-def _identity(node: Node, source: Node, alone: bool) -> Node | None:
+def _identity(node: Node, source: Node, alone: bool, read: Shape) -> Node | None:
     """Take what passes everything on out of the way of its reader."""
     trivial = source.bias is None and len(source.inputs) == 1 and (
         (isinstance(source.operator, Sum) and source.operator.coefficients == (1.0,)) or _is_identity(source))  # fmt: skip
@@ -190,7 +179,7 @@ def _same(a: Any, b: Any) -> bool:
     return (a != b).nnz == 0
 
 
-def _along_identity(node: Node, source: Node, alone: bool) -> Node | None:
+def _along_identity(node: Node, source: Node, alone: bool, read: Shape) -> Node | None:
     return replace(node, operator=Reshape()) if _is_identity(node) else None
 
 

@@ -115,8 +115,10 @@ def _not_finite(root: nn.Module) -> list[str]:
 
 
 def _refusal(title: str, complaints: Sequence[str]) -> ConversionError:
-    return ConversionError("\n  ".join([f"{title} cannot be converted:", *dict.fromkeys(complaints)]) + (
-        f"\nSupported: {supported()}. Add a row with register_lowering, or, before the first neuron or after the last, allow_analog"))
+    return ConversionError(
+        "\n  ".join([f"{title} cannot be converted:", *dict.fromkeys(complaints)])
+        + (f"\nSupported: {supported()}. Add a row with register_lowering, or, before the first neuron or after the last, allow_analog")
+    )
 
 
 def _without_the_dead(graph: Graph) -> Graph:

@@ -12,7 +12,10 @@ from torch import nn
 from spikesim.convert.lowerings import arithmetic, groups, linear, pointwise, pooling, shape
 from spikesim.convert.lowerings.groups import MODULES as MODULES
 from spikesim.convert.lowerings.table import Row as Row
+from spikesim.convert.qcfs import QCFS
 from spikesim.errors import KindError
+
+MODULES[QCFS] = pointwise.qcfs
 
 ROWS: dict[str | Callable[..., Any], Row] = {
     **linear.ROWS, **shape.ROWS, **pooling.ROWS, **pointwise.ROWS, **arithmetic.ROWS, **groups.ROWS,

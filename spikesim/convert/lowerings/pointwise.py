@@ -9,6 +9,7 @@ import numpy as np
 from spikesim.convert.builder import Builder, array
 from spikesim.convert.graph import Node
 from spikesim.convert.lowerings.table import Row
+from spikesim.convert.qcfs import QCFS
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017
 
@@ -42,6 +43,12 @@ def hardtanh(builder: Builder, input: Node, min_val: float = -1.0, max_val: floa
 def relu6(builder: Builder, input: Node, inplace: bool = False) -> Node:
     """Clamp to 0 ... 6."""
     return clamp(builder, input, 0.0, 6.0)
+
+
+def qcfs(builder: Builder, module: QCFS, input: Node) -> Node:
+    """The quantised rectifier; its threshold is one number, or one a channel."""
+    threshold = builder.constant(module.threshold, len(input.shape))
+    return builder.pointwise(input, "qcfs", threshold=threshold, levels=float(module.levels))
 
 
 def relu(builder: Builder, input: Node, inplace: bool = False) -> Node:

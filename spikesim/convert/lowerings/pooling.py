@@ -138,7 +138,11 @@ def interpolate(builder: Builder, input: Node, size: Any = None, scale_factor: A
     sizes = [None] * dims if size is None else spread(size, dims)
     factors = [None] * dims
     if scale_factor is not None:
-        factors = list(scale_factor) * (dims if len(scale_factor) == 1 else 1) if isinstance(scale_factor, list | tuple) else [scale_factor] * dims
+        factors = (
+            list(scale_factor) * (dims if len(scale_factor) == 1 else 1)
+            if isinstance(scale_factor, list | tuple)
+            else [scale_factor] * dims
+        )
     matrices = []
     for length, to, factor in zip(input.shape[1:], sizes, factors, strict=True):
         options = {"size": to, "scale_factor": factor, "mode": plain, "align_corners": align_corners,
