@@ -133,6 +133,19 @@ def test_network_of_everything(tmp_path):
     assert used >= {cls for cls, kind in Description.registry.items() if kind.__module__.startswith("spikesim.")} - storage.ABSTRACT
 
 
+def test_fields_that_are_newer_than_the_file_take_their_defaults(tmp_path):
+    """A current from before it could start and stop still loads; a field without a default is missed."""
+    storage.save(tmp_path / "a.h5", "value", [DirectCurrent(2.0)])
+    for name in ("start", "stop"):
+        with h5py.File(tmp_path / "a.h5", "r+") as file:
+            del file[f"data/0/{name}"]
+    assert storage.load(tmp_path / "a.h5", "value") == [DirectCurrent(2.0)]
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        del file["data/0/amplitude"]
+    with pytest.raises(FileFormatError, match=r"missing: .*amplitude"):
+        storage.load(tmp_path / "a.h5", "value")
+
+
 def _descriptions(value):
     """Every description in a tree."""
     if isinstance(value, Description):

@@ -119,13 +119,13 @@ def test_stops_leave_no_trace():
 
 @pytest.mark.parametrize(("make", "error", "says"), [
     (lambda: Silence(0), DescriptionError, "Silence.steps: expected at least 1 step, got 0"),
-    (lambda: Silence(1.5), KindError, "Silence.steps: expected a whole number of steps, got 1.5"),
+    (lambda: Silence(1.5), KindError, "Silence.steps: expected a whole number of steps, got 1.5"),  # type: ignore[arg-type]
     (lambda: Silence(True), KindError, "Silence.steps"),
     (lambda: Confidence("out", 0.0), DescriptionError, "Confidence.margin: expected more than 0"),
     (lambda: Confidence("out", np.nan), DescriptionError, "Confidence.margin"),
     (lambda: Confidence("out", 1.0, every=0), DescriptionError, "Confidence.every"),
     (lambda: Confidence("uot", 1.0), NameUnknownError, "did you mean 'out'"),
-    (lambda: Confidence(3, 1.0), NameUnknownError, "3"),
+    (lambda: Confidence(3, 1.0), NameUnknownError, "3"),  # type: ignore[arg-type]
     (lambda: "silence", KindError, "until must be Silence(...) or Confidence(...), got 'silence'"),
     (lambda: Silence, KindError, "until must be"),
 ])  # fmt: skip

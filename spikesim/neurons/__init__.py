@@ -1,4 +1,4 @@
-"""Neuron models, one a file: equations, parameters with units, exact coefficients, one scalar step."""
+"""Neuron models, each by itself: equations, parameters with units, exact coefficients, one scalar step."""
 
 from spikesim.neurons.combining import Maximum as Maximum
 from spikesim.neurons.combining import Product as Product

@@ -1,13 +1,14 @@
 """Neurons of several inputs: the product and the maximum of sums of spikes, sent as graded spikes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import field
 from types import MappingProxyType
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from spikesim.description import whole
 from spikesim.errors import DescriptionError
 from spikesim.neurons.graded import Graded, spike_size
-from spikesim.synapses import RunningSum
+from spikesim.synapses import Receptor, RunningSum
 
 MOST_INPUTS = 64
 
@@ -50,6 +51,8 @@ class Combining(Graded):
     STATE: ClassVar[tuple[str, ...]] = ("sent", "elapsed")
     SEPARATE: ClassVar[bool] = True
     INJECTED: ClassVar[bool] = False
+    if TYPE_CHECKING:
+        receptors: Mapping[str, Receptor] = field(init=False)  # follows from the others, so it is no field
 
     def inputs_named(self) -> tuple[str, ...]:
         """The names of the receptors."""

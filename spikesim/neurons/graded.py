@@ -36,8 +36,7 @@ class Graded(Neuron):
     | least     | lower bound of ``sent``, a whole number or -inf |
     | most      | upper bound of ``sent``, a whole number or inf |
     | burst     | largest size of a spike, up to 2**30; with 1 spikes are +1 or -1 |
-    | averaged  | what the value is: False: a function of the sums of the input so far; True: the number of steps so far times the
-                  function of the mean input of a step |
+    | averaged  | whether the value is the number of steps so far times a function of the mean input of a step, not of its sum |
 
     In a step in which value / quantum is not finite nothing is sent, and ``sent`` stays as it is. Numbers beyond 2**53 are not
     counted. In float32 a state holds whole numbers up to 2**24 only, and long sums lose digits: use float64 where sums are

@@ -62,9 +62,9 @@ class SigmaDelta(Graded):
     sum at the start. While value / quantum is not finite (the reciprocal of 0) the neuron stays silent and ``sent`` as it
     is. A float32 state loses digits of long sums; use float64 for them.
 
-    Source: neurons that send the quantised change of their activation, O'Connor & Welling (2016), Zambrano & Bohte (2016);
-    bounded counts with negative spikes after the ST-BIF neuron of SpikeZIP-TF, You et al. (2024), and the signed neuron of
-    Fast-SNN, Hu et al. (2023).
+    Source: neurons that send the quantised change of their activation, O'Connor & Welling (2016); spiking as sigma-delta
+    coding, Zambrano & Bohte (2016); bounded counts with negative spikes after the ST-BIF neuron of SpikeZIP-TF, You et al.
+    (2024), and the signed neuron of Fast-SNN, Hu et al. (2023).
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("u", "sent", "elapsed")

@@ -1,6 +1,9 @@
 """Graded spikes: their sizes multiply the weights, are recorded, saved and resumed, and never overflow."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from spikesim.recording import Recording
 from spikesim.simulation import Simulation
 from spikesim.stimulus import DirectCurrent, Poisson, SpikeTrains
 from spikesim.storage import load, save
-from spikesim.synapses import Delta
+from spikesim.synapses import Delta, Receptor
 
 every_engine = pytest.mark.parametrize("engine", list(ENGINES))
 every_variant = pytest.mark.parametrize(("engine", "threads"), [("reference", 1), ("cpu", 1), ("cpu", 2), ("cpu", 3)])
@@ -253,6 +256,8 @@ class Closing(Neuron):
     STATE = ("v",)
     kind: str = "soft"
     rise: float = real(default=0.5)
+    if TYPE_CHECKING:
+        receptors: Mapping[str, Receptor] = field(init=False)
 
     def check(self) -> None:
         object.__setattr__(self, "receptors", {"input": Delta()})
