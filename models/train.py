@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from spikesim.errors import DescriptionError, unknown_name
 from spikesim.models.data.split import UNLABELLED
+from spikesim.torch_state import own_torch_state
 
 Module = TypeVar("Module", bound=nn.Module)
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -119,19 +120,6 @@ def _lay(module: nn.Module, layout: torch.memory_format) -> None:
     for parameter in module.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=layout)
-
-
-@contextmanager
-def own_torch_state(seed: int, threads: int) -> Iterator[None]:
-    """Seed torch and set its threads; afterwards both are as the caller had them."""
-    before = torch.get_num_threads()
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        torch.set_num_threads(threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
 
 
 def _epoch(step: _Step, descent: torch.optim.Optimizer, advance: Callable[[], None],

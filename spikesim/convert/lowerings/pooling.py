@@ -49,7 +49,7 @@ def average(builder: Builder, input: Node, kernel_size: Any, stride: Any = None,
     steps, pads = (kernel if stride in (None, [], ()) else spread(stride, dims)), spread(padding, dims)
     matrices = []
     for size, *options in zip(space, kernel, steps, pads, strict=True):
-        matrix = _response(size, lambda x, given=options: functional.avg_pool1d(x, *given, ceil_mode, count_include_pad))  # noqa: B023
+        matrix = _response(size, lambda x, given=options: functional.avg_pool1d(x, *given, ceil_mode, count_include_pad))
         matrices.append((matrix > 0.0) if divisor_override else matrix)
     if divisor_override:
         matrices = [matrix.astype(np.float64) for matrix in matrices]
