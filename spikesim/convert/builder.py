@@ -61,7 +61,9 @@ class Builder:
             bias = np.array(np.broadcast_to(bias, shape), np.float64)
             self._finite(bias)
         where = f"{self._where}, {part}" if part else self._where
-        node = Node(self._unique(f"{self._base}.{part}" if part else self._base), operator, tuple(x.name for x in inputs), shape, bias, where)
+        node = Node(
+            self._unique(f"{self._base}.{part}" if part else self._base), operator, tuple(x.name for x in inputs), shape, bias, where
+        )
         self.nodes[node.name] = node
         return node
 
@@ -206,7 +208,9 @@ class Builder:
 
     def _select(self, x: Node, found: np.ndarray, fill: float) -> Node | Moved:
         found = found.astype(np.int64)
-        axis = next((axis for axis, size in enumerate(found.shape) if size == SAMPLES and _apart(np.moveaxis(found, axis, 0), x.size)), None)
+        axis = next(
+            (axis for axis, size in enumerate(found.shape) if size == SAMPLES and _apart(np.moveaxis(found, axis, 0), x.size)), None
+        )
         if axis is None:
             self.refuse("mixes the batch dimension with others; each sample must stay on its own")
         places = np.moveaxis(found, axis, 0)[0]

@@ -50,10 +50,10 @@ def trace(module: nn.Module, example: Any, *, allow_analog: Sequence[str] = ()) 
     twin = float64_copy(module)
     complaints = [*_hooks(twin), *_not_finite(twin)]
     alone = Alone(twin).eval()
-    root, traced = _traced(alone, samples, allow_analog, type(module).__name__)
+    root, traced, note = _traced(alone, samples, allow_analog, type(module).__name__)
     walk = Walk(root, traced, type(module).__name__, allow_analog)
     graph = walk.graph()
-    complaints += walk.complaints
+    complaints += walk.complaints and [*walk.complaints, *note]
     if complaints or graph is None:
         raise _refusal(type(module).__name__, complaints)
     graph = _without_the_dead(graph)
@@ -61,12 +61,12 @@ def trace(module: nn.Module, example: Any, *, allow_analog: Sequence[str] = ()) 
     return graph
 
 
-def _traced(alone: Alone, samples: torch.Tensor, leaves: Sequence[str], title: str) -> tuple[nn.Module, fx.Graph]:
-    """The graph of torch.fx and the module that holds its constants; by torch.export where fx does not come through."""
+def _traced(alone: Alone, samples: torch.Tensor, leaves: Sequence[str], title: str) -> tuple[nn.Module, fx.Graph, list[str]]:
+    """The module that holds the constants, the graph of torch.fx, or of torch.export where fx fails, and a note why it did."""
     tracer = ConcreteTracer(samples, (*MODULES, *leaves))
     try:
         with in_float64():
-            return alone, tracer.trace(alone)
+            return alone, tracer.trace(alone), []
     except ExampleError as error:
         raise ConversionError(f"{title} cannot be converted: {error}") from error
     except ConversionError:
@@ -74,7 +74,7 @@ def _traced(alone: Alone, samples: torch.Tensor, leaves: Sequence[str], title: s
     except Exception as error:
         first = error
     try:
-        return _exported(alone, samples)
+        return *_exported(alone, samples), [f"(torch.fx could not trace it: {_short(first)})"]
     except Exception as error:
         raise ConversionError(
             f"{title} cannot be traced: its forward must not depend on the values of its input. torch.fx says: {_short(first)}; "
@@ -115,8 +115,10 @@ def _not_finite(root: nn.Module) -> list[str]:
 
 
 def _refusal(title: str, complaints: Sequence[str]) -> ConversionError:
-    return ConversionError("\n  ".join([f"{title} cannot be converted:", *dict.fromkeys(complaints)]) + (
-        f"\nSupported: {supported()}. Add a row with register_lowering, or, before the first neuron or after the last, allow_analog"))
+    return ConversionError(
+        "\n  ".join([f"{title} cannot be converted:", *dict.fromkeys(complaints)])
+        + (f"\nSupported: {supported()}. Add a row with register_lowering, or, before the first neuron or after the last, allow_analog")
+    )
 
 
 def _without_the_dead(graph: Graph) -> Graph:

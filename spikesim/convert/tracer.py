@@ -176,7 +176,7 @@ def label(named: str, stack: list[Any], trace: str | None, kind: str) -> str:
     """``path: operator (file.py:line)``; the operator is the class of the module of torch.nn that calls it, if it is one."""
     path, kindred = (path_of(stack[-1][0]), stack[-1][1]) if stack else ("", None)
     title = str(getattr(kindred, "__name__", kindred or "")).split(".")[-1]
-    shown = title if own_of_torch(kindred) else f"Tensor.{named}" if kind == "call_method" else named
+    shown = title if own_of_torch(kindred) or kind == "call_module" else f"Tensor.{named}" if kind == "call_method" else named
     return f"{path + ': ' if path else ''}{shown}{source(trace)}"
 
 

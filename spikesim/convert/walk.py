@@ -36,11 +36,12 @@ class Walk:
     def graph(self) -> Graph | None:
         """The graph, if all could be converted."""
         last = self._last()
-        if last is None:
-            return None
         for node in _needed(self.traced.nodes):
-            if node.op != "output" and node not in self.values and node not in self.regions.left_out:
+            if node.op not in ("output", "placeholder") and node not in self.values and node not in self.regions.left_out:
                 self.values[node] = self._value(node, final=node is last)
+        if last is None:
+            self.complaints = self.complaints or [self._no_result()]
+            return None
         value = self.values.get(last, LOST)
         if self.regions.head and self.regions.cut is None:
             self.complaints.append("operators allowed to be analog stand beside others that read the same input; all of them must be "
@@ -57,13 +58,15 @@ class Walk:
         result = next(node for node in self.traced.nodes if node.op == "output").args[0]
         if isinstance(result, tuple | list) and len(result) == 1 and isinstance(result[0], fx.Node):
             result = result[0]
-        if isinstance(result, torch.Tensor | int | float) or (isinstance(result, fx.Node) and result.op == "get_attr"):
-            self.complaints.append(f"{self.title} does not use its input")
-            return None
-        if not isinstance(result, fx.Node) or result.meta.get("shape") is None:
-            self.complaints.append(f"{self.title} returns several values, or none that is a tensor; wrap it in a module that returns one")
+        if not isinstance(result, fx.Node) or result.op == "get_attr" or result.meta.get("shape") is None:
             return None
         return self.regions.source or result
+
+    def _no_result(self) -> str:
+        result = next(node for node in self.traced.nodes if node.op == "output").args[0]
+        if isinstance(result, torch.Tensor | int | float) or (isinstance(result, fx.Node) and result.op == "get_attr"):
+            return f"{self.title} does not use its input"
+        return f"{self.title} returns several values, or none that is a tensor; wrap it in a module that returns one"
 
     def _value(self, node: fx.Node, *, final: bool) -> Any:
         if node.op == "get_attr":

@@ -102,7 +102,9 @@ def instance_norm(builder: Builder, input: Node, running_mean: Any = None, runni
     return affine(builder, normalised(builder, input, range(1, len(input.shape)), eps), weight, bias, column)
 
 
-def var(builder: Builder, input: Node, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: int | None = None) -> Node:
+def var(
+    builder: Builder, input: Node, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: int | None = None
+) -> Node:
     """The variance over axes, the sum of squares divided by n - correction."""
     if dim is None:
         builder.refuse("works over all dimensions, the batch too; name the dimensions")

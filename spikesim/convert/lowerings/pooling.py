@@ -74,12 +74,16 @@ def largest(builder: Builder, input: Node, kernel_size: Any, stride: Any = None,
             ceil_mode: bool = False, return_indices: bool = False, *, dims: int) -> Node:  # fmt: skip
     """Max pooling: the largest of one selection for each position of the window."""
     space = _space(builder, input, dims)
-    if return_indices:
-        builder.refuse("returns the places of the maxima, which are not converted")
     kernel = spread(kernel_size, dims)
     steps = kernel if stride in (None, [], ()) else spread(stride, dims)
     options = zip(space, kernel, steps, spread(padding, dims), spread(dilation, dims), strict=True)
     return _windowed(builder, input, [_windows(*given, ceil_mode) for given in options])
+
+
+def with_indices(builder: Builder, *args: Any, row: Row, **kwargs: Any) -> tuple[Node, None]:
+    """Max pooling that also gives the places of the maxima, which are not converted."""
+    kwargs.pop("return_indices", None)
+    return row(builder, *args, **kwargs), None
 
 
 def _windows(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> Windows:
@@ -91,8 +95,6 @@ def _windows(size: int, kernel: int, stride: int, padding: int, dilation: int, c
 def adaptive_largest(builder: Builder, input: Node, output_size: Any, return_indices: bool = False, *, dims: int) -> Node:
     """Max pooling to a given size: output i looks at floor(i n / m) to ceil((i + 1) n / m)."""
     space = _space(builder, input, dims)
-    if return_indices:
-        builder.refuse("returns the places of the maxima, which are not converted")
     targets = zip(space, _targets(space, output_size), strict=True)
     return _windowed(builder, input, [[list(range(i * n // m, -(-(i + 1) * n // m))) for i in range(m)] for n, m in targets])
 
@@ -116,15 +118,13 @@ def extreme(builder: Builder, input: Node, dim: Any = None, keepdim: bool = Fals
     if dim is None or (isinstance(dim, list | tuple) and not dim):
         builder.refuse("works over all dimensions, the batch too; name the dimensions")
     axes = sorted({builder.axis(input, one) for one in (dim if isinstance(dim, list | tuple) else (dim,))})
-    kept = tuple(size for axis, size in enumerate(input.shape) if axis not in axes)
-    ones = tuple(1 if axis in axes else size for axis, size in enumerate(input.shape))
     x = input if sign > 0.0 else builder.sum([input], [sign])
-    for first, last in neighbours(axes):
+    for first, last in reversed(neighbours(axes)):
         size = math.prod(x.shape[first : last + 1])
+        kept = (1,) * (last - first + 1) if keepdim else ()
         picks = [sparse.csr_array(([1.0], ([0], [place])), shape=(1, size)) for place in range(size)]
-        x = builder.maximum([builder.along(x, pick, first, last, shape=(1,) * (last - first + 1), part="window") for pick in picks])
-    x = x if sign > 0.0 else builder.sum([x], [sign])
-    return builder.reshape(x, ones if keepdim else kept)
+        x = builder.maximum([builder.along(x, pick, first, last, shape=kept, part="window") for pick in picks])
+    return x if sign > 0.0 else builder.sum([x], [sign])
 
 
 def interpolate(builder: Builder, input: Node, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
@@ -138,7 +138,11 @@ def interpolate(builder: Builder, input: Node, size: Any = None, scale_factor: A
     sizes = [None] * dims if size is None else spread(size, dims)
     factors = [None] * dims
     if scale_factor is not None:
-        factors = list(scale_factor) * (dims if len(scale_factor) == 1 else 1) if isinstance(scale_factor, list | tuple) else [scale_factor] * dims
+        factors = (
+            list(scale_factor) * (dims if len(scale_factor) == 1 else 1)
+            if isinstance(scale_factor, list | tuple)
+            else [scale_factor] * dims
+        )
     matrices = []
     for length, to, factor in zip(input.shape[1:], sizes, factors, strict=True):
         options = {"size": to, "scale_factor": factor, "mode": plain, "align_corners": align_corners,
@@ -154,11 +158,16 @@ def upsample(builder: Builder, input: Node, size: Any, *given: Any, mode: str) -
     return interpolate(builder, input, None if factors else size, factors, mode, corners)
 
 
+MAXIMA: dict[str, Row] = {
+    **{f"max_pool{dims}d": partial(largest, dims=dims) for dims in (1, 2, 3)},
+    **{f"adaptive_max_pool{dims}d": partial(adaptive_largest, dims=dims) for dims in (1, 2, 3)},
+}
+
 ROWS: dict[str, Row] = {
     **{f"avg_pool{dims}d": partial(average, dims=dims) for dims in (1, 2, 3)},
     **{f"adaptive_avg_pool{dims}d": partial(adaptive_average, dims=dims) for dims in (1, 2, 3)},
-    **{f"max_pool{dims}d": partial(largest, dims=dims) for dims in (1, 2, 3)},
-    **{f"adaptive_max_pool{dims}d": partial(adaptive_largest, dims=dims) for dims in (1, 2, 3)},
+    **MAXIMA,
+    **{f"{name}_with_indices": partial(with_indices, row=row) for name, row in MAXIMA.items()},
     **dict.fromkeys(("interpolate", "upsample"), interpolate),
     **{f"upsample_{name}": partial(upsample, mode=mode) for name, mode in (
         ("nearest1d", "nearest"), ("nearest2d", "nearest"), ("nearest3d", "nearest"), ("linear1d", "linear"), ("bilinear2d", "bilinear"),
