@@ -14,8 +14,19 @@ import torch
 from scipy import sparse
 
 from spikesim.convert.graph import Node
-from spikesim.convert.operators import (Along, Convolution, Full, Input, Maximum, Operator, Pointwise, Product, Reshape, Shape,
-                                        Sum)  # fmt: skip
+from spikesim.convert.operators import (
+    Along,
+    Convolution,
+    Full,
+    Input,
+    Maximum,
+    Operator,
+    Pointwise,
+    Product,
+    Reshape,
+    Shape,
+    Sum,  # fmt: skip
+)
 
 SAMPLES = 3  # the batch that is traced; rearranging is done on as many, to see that none is mixed with another
 LARGEST_PRODUCT = 1_000_000  # numbers of a product of two activations that matmul unfolds to

@@ -16,7 +16,7 @@ from torch import fx, nn
 from spikesim.convert.builder import array
 from spikesim.convert.graph import Graph, Node, evaluate
 from spikesim.convert.lowerings import MODULES, supported
-from spikesim.convert.tracer import (ConcreteTracer, ExampleError, float64_copy, in_float64, samples_of)  # fmt: skip
+from spikesim.convert.tracer import ConcreteTracer, ExampleError, float64_copy, in_float64, samples_of  # fmt: skip
 from spikesim.convert.walk import Walk
 from spikesim.errors import ConversionError, KindError
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.fx.node import map_aggregate, map_arg
 
 from spikesim.convert.builder import SAMPLES, Builder, Moved, Refusal
 from spikesim.convert.graph import Graph, Node
@@ -48,7 +49,7 @@ class Walk:
                                    "analog, or none")  # fmt: skip
         if isinstance(value, Moved):
             self.complaints.append(f"{self._label(last)} returns the batch as dimension {value.axis}; it must be the first")
-        if value is LOST or self.complaints:
+        if self.complaints or not isinstance(value, Node):
             return None
         analog = tuple(self._label(node) for node in self.traced.nodes if node in self.regions.left_out)
         return Graph(self.builder.nodes, value.name, self.outside, analog, *self.regions.callables(self.root, self.traced))
@@ -73,7 +74,7 @@ class Walk:
             return _attribute(self.root, str(node.target))
         if node.op == "call_module" and str(node.target) == "_guards_fn":
             return None
-        args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda one: self.values.get(one, LOST))  # type: ignore[misc]
+        args, kwargs = map_arg((node.args, node.kwargs), lambda one: self.values.get(one, LOST))  # type: ignore[misc]
         given: list[Any] = _flat((args, kwargs))
         if any(one is LOST for one in given):
             return LOST
@@ -97,7 +98,7 @@ class Walk:
                 return args[0][0]
             args = args[:1]
         shape = node.meta.get("shape")
-        if final and name in OUTSIDE and _last_dimension(args, kwargs, len(shape)):
+        if final and shape and name in OUTSIDE and _last_dimension(args, kwargs, len(shape)):
             self.outside = name
             return args[0]
         if row is None:
@@ -226,8 +227,9 @@ def _in_front(name: str, args: Any, kwargs: dict[str, Any]) -> tuple[int, Any, d
     constants = [one for one in given if isinstance(one, torch.Tensor) and one.ndim > 1]
     if len(axes) > 1 or any(isinstance(one, Node) for one in given) or not names & LOCAL or (constants and "linear" not in names):
         raise Refusal(f"reads a value whose batch is dimension {max(axes)}; bring it to the front before")
-    front = fx.node.map_aggregate((args, kwargs), lambda one: one.node if isinstance(one, Moved) else one)
-    return axes.pop(), *front  # type: ignore[misc]
+    unwrap: Any = lambda one: one.node if isinstance(one, Moved) else one  # noqa: E731
+    front: Any = map_aggregate((args, kwargs), unwrap)
+    return axes.pop(), *front
 
 
 def _last_dimension(args: Any, kwargs: dict[str, Any], rank: int) -> bool:

@@ -49,7 +49,9 @@ def average(builder: Builder, input: Node, kernel_size: Any, stride: Any = None,
     steps, pads = (kernel if stride in (None, [], ()) else spread(stride, dims)), spread(padding, dims)
     matrices = []
     for size, *options in zip(space, kernel, steps, pads, strict=True):
-        matrix = _response(size, lambda x, given=options: functional.avg_pool1d(x, *given, ceil_mode, count_include_pad))  # noqa: B023
+        given = dict(zip(("kernel_size", "stride", "padding"), options, strict=True))
+        pool = partial(functional.avg_pool1d, ceil_mode=ceil_mode, count_include_pad=count_include_pad, **given)
+        matrix = _response(size, pool)
         matrices.append((matrix > 0.0) if divisor_override else matrix)
     if divisor_override:
         matrices = [matrix.astype(np.float64) for matrix in matrices]
@@ -128,7 +130,8 @@ def extreme(builder: Builder, input: Node, dim: Any = None, keepdim: bool = Fals
 
 
 def interpolate(builder: Builder, input: Node, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
-                align_corners: bool | None = None, recompute_scale_factor: bool | None = None, antialias: bool = False) -> Node:  # fmt: skip
+                align_corners: bool | None = None, recompute_scale_factor: bool | None = None,
+                antialias: bool = False) -> Node:  # fmt: skip
     """Resampling to a size or by a factor; along each axis nearest neighbour or linear."""
     dims = len(input.shape) - 1
     _space(builder, input, dims)
