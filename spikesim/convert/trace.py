@@ -14,7 +14,7 @@ import torch
 from torch import fx, nn
 
 from spikesim.convert.builder import array
-from spikesim.convert.graph import Graph, Node, evaluate
+from spikesim.convert.graph import Graph, evaluate
 from spikesim.convert.lowerings import MODULES, supported
 from spikesim.convert.tracer import ConcreteTracer, ExampleError, float64_copy, in_float64, samples_of  # fmt: skip
 from spikesim.convert.walk import Walk
@@ -150,6 +150,8 @@ def _compare(graph: Graph, alone: Alone, images: torch.Tensor, title: str) -> No
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
         found = read_out(graph, images)
+    if not wanted.isfinite().all():
+        raise ConversionError(f"{title} gives nan or infinity on the example; trace it with one that it can work on")
     scale = float(wanted.abs().max()) or 1.0
     error = float((found - wanted).abs().max()) / scale if found.shape == wanted.shape else float("inf")
     if not error <= CLOSE:
@@ -162,6 +164,3 @@ def _compare(graph: Graph, alone: Alone, images: torch.Tensor, title: str) -> No
 def describe(graph: Graph) -> str:
     """One line for each node: name, operator, inputs, shape."""
     return "\n".join(f"{node.name:24s} {type(node.operator).__name__:12s} {', '.join(node.inputs)} -> {node.shape}" for node in graph)
-
-
-__all__ = ["Graph", "Node", "trace"]

@@ -39,7 +39,7 @@ class Walk:
         last = self._last()
         for node in _needed(self.traced.nodes):
             if node.op not in ("output", "placeholder") and node not in self.values and node not in self.regions.left_out:
-                self.values[node] = self._value(node, final=node is last)
+                self.values[node] = self._value(node, final=node is last and self.regions.source is None)
         if last is None:
             self.complaints = self.complaints or [self._no_result()]
             return None
@@ -108,7 +108,8 @@ class Walk:
         module = (self.root.get_submodule(str(node.target)),) if node.op == "call_module" else ()
 
         def original(first: Any) -> Any:
-            return run(self.root, node.op, node.target, (first, *node_args[1:]), node_kwargs)
+            rest = map_aggregate((node_args[1:], node_kwargs), _zeros_like)
+            return run(self.root, node.op, node.target, (first, *rest[0]), rest[1])  # type: ignore[index]
 
         node_args, node_kwargs = (args or tuple(kwargs.values())[:1], kwargs if args else dict(list(kwargs.items())[1:]))
         if node.target is getattr:
@@ -215,6 +216,11 @@ def _call(row: Row, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     except TypeError as error:
         raise Refusal(f"is called with arguments that its row does not know: {error}") from error
     return row(*args, **kwargs)
+
+
+def _zeros_like(value: Any) -> Any:
+    """Zeros of the shape of an activation, for operators that only look at its shape."""
+    return torch.zeros(SAMPLES, *value.shape).double() if isinstance(value, Node) else value
 
 
 def _in_front(name: str, args: Any, kwargs: dict[str, Any]) -> tuple[int, Any, dict[str, Any]]:

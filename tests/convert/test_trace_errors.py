@@ -90,6 +90,8 @@ FUNCTIONS = {  # name: (function of the module and x, shape of one input, what t
     "choice by an activation": (lambda m, x: torch.where(x > 0.0, x, -x), (3,), ["gt"]),
     "positions from an activation": (lambda m, x: m.batch[x.argmax(1)], (3,), ["argmax"]),
     "to integers": (lambda m, x: x.to(torch.int64), (3,), ["gives integers or truth values"]),
+    "nan on the example": (lambda m, x: (-x).rsqrt(), (3,), ["gives nan or infinity on the example"]),
+    "threshold with a step": (lambda m, x: functional.threshold(x, 0.1, 20.0), (3,), ["has a step"]),
     "softplus": (lambda m, x: functional.softplus(x, threshold=2.0), (3,), ["threshold=2.0"]),
     "bicubic": (lambda m, x: functional.interpolate(x, scale_factor=2, mode="bicubic"), (1, 3, 3), ["'bicubic' has no row"]),
     "two outputs": (lambda m, x: (x, m.layer(x)), (3,), ["Call returns several values"]),
@@ -141,7 +143,7 @@ def test_a_refusal_lists_nothing_but_the_causes():
         trace(module, np.ones((1, 1, 6, 6)))
     said = str(caught.value).splitlines()
     assert said[0] == "Sequential cannot be converted:" and said[-1].startswith("Supported: convolutions")
-    assert [line.split(" has")[0] for line in said[1:-1]][-1].strip() == "5: Threshold"
+    assert said[-2].startswith("  5: Threshold with threshold 0.1 and value 20 has a step")
     assert all(line.strip().startswith(("1: LPPool2d", "5: Threshold")) for line in said[1:-1])
 
 
@@ -235,6 +237,15 @@ def test_analog_before_the_first_neuron_and_after_the_last():
         np.testing.assert_allclose(graph.before(images), torch.log1p(images.abs()).sin(), rtol=1e-12)
         np.testing.assert_allclose(read_out(graph, images), module.double()(images), rtol=1e-12)
     assert [label.split(" (")[0] for label in graph.analog] == ["Call: Tensor.abs", "Call: log1p", "Call: Tensor.sin", "Call: sqrt"]
+
+
+def test_a_softmax_before_an_analog_operator_is_converted():
+    module = Call(lambda m, x: m.layer(x).softmax(1).log())
+    images = torch.rand(4, 3, dtype=torch.float64)
+    graph = trace(module, images, allow_analog=["log"])
+    assert graph.outside is None and graph.output == "softmax"
+    with torch.no_grad():
+        np.testing.assert_allclose(read_out(graph, images), module.double()(images), rtol=1e-12)
 
 
 def test_an_analog_layer_by_its_class():

@@ -82,6 +82,14 @@ def rms_norm(builder: Builder, input: Node, normalized_shape: Sequence[int], wei
     return affine(builder, builder.product(input, root), weight, None, sizes)
 
 
+def normalize(builder: Builder, input: Node, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Any = None) -> Node:
+    """``x / max(norm of x, eps)`` with the Euclidean norm."""
+    if p != 2.0:
+        builder.refuse(f"with p={p} has no row; only p=2")
+    power = total(builder, builder.pointwise(input, "square"), dim, keepdim=True)
+    return builder.product(input, builder.pointwise(builder.pointwise(power, "clamp", low=eps**2, high=np.inf), "rsqrt"))
+
+
 def group_norm(builder: Builder, input: Node, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5,
                cudnn_enabled: bool = False) -> Node:  # fmt: skip
     """Group normalisation (Wu & He 2018)."""
@@ -194,6 +202,7 @@ ROWS: dict[str, Row] = {
     "layer_norm": layer_norm,
     "rms_norm": rms_norm,
     "group_norm": group_norm,
+    "normalize": normalize,
     "instance_norm": instance_norm,
     "var": var,
     "scaled_dot_product_attention": attention,

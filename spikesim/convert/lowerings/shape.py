@@ -13,9 +13,9 @@ from spikesim.convert.lowerings.table import Row
 
 # These run as they are on a tensor of positions; what they did to it is the node.
 MOVES = (
-    "view", "reshape", "view_as", "reshape_as", "_unsafe_view", "flatten", "ravel", "unflatten", "squeeze", "unsqueeze", "permute",
+    "view", "reshape", "_unsafe_view", "flatten", "ravel", "unflatten", "squeeze", "unsqueeze", "permute",
     "transpose", "swapaxes", "swapdims", "movedim", "moveaxis", "t", "T", "mT", "getitem", "slice", "select", "narrow", "index_select",
-    "take_along_dim", "chunk", "split", "split_with_sizes", "tensor_split", "unbind", "expand", "expand_as", "broadcast_to", "repeat",
+    "take_along_dim", "chunk", "split", "split_with_sizes", "tensor_split", "unbind", "expand", "broadcast_to", "repeat",
     "repeat_interleave", "tile", "flip", "fliplr", "flipud", "roll", "rot90", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
     "native_channel_shuffle", "unfold", "im2col", "diagonal", "tril", "triu", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d",
     "replication_pad1d", "replication_pad2d", "replication_pad3d",
@@ -29,6 +29,11 @@ def move(builder: Builder, x: Any, *args: Any, **kwargs: Any) -> Any:
     """Whatever torch does with the numbers of a tensor, done to their positions."""
     if not isinstance(x, Node | Moved) or any(isinstance(value, Node) for value in (*args, *kwargs.values())):
         builder.refuse("chooses numbers by an activation; positions must be constant")
+    return builder.rearrange(x, builder.original)
+
+
+def like(builder: Builder, x: Any, other: Any) -> Any:
+    """A new shape, that of another activation."""
     return builder.rearrange(x, builder.original)
 
 
@@ -128,6 +133,7 @@ def neighbours(axes: Sequence[int]) -> list[tuple[int, int]]:
 ROWS: dict[str, Row] = {
     **dict.fromkeys(MOVES, move),
     **dict.fromkeys(SAME, same),
+    **dict.fromkeys(("view_as", "reshape_as", "expand_as"), like),
     **dict.fromkeys(DROPOUTS, dropout),
     **dict.fromkeys(("cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack"), join),
     **dict.fromkeys(("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "fill", "zero"), filled),
