@@ -49,7 +49,7 @@ class Calibration:
     burst: int = 1
 
 
-def calibrate(graph: Graph, images: np.ndarray, chosen: Calibration) -> dict[str, Quantum]:
+def calibrate(graph: Graph, images: torch.Tensor, chosen: Calibration) -> dict[str, Quantum]:
     """A `Quantum` for every node but the input: percentile of the size of its channel's values (Rueckauer et al. 2017).
 
     A threshold is the largest value a neuron of rate coding can express, one spike a step; a robust percentile clips few
@@ -63,7 +63,7 @@ def calibrate(graph: Graph, images: np.ndarray, chosen: Calibration) -> dict[str
             for node in graph}  # fmt: skip
 
 
-def _sampled(graph: Graph, images: np.ndarray) -> Mapping[str, np.ndarray]:
+def _sampled(graph: Graph, images: torch.Tensor) -> Mapping[str, np.ndarray]:
     """The values (n, *shape) of all nodes; raises `DescriptionError` for values that are not finite."""
     with torch.no_grad():
         batches = [evaluate(graph, images[at : at + BATCH]) for at in range(0, len(images), BATCH)]

@@ -14,13 +14,14 @@ import numpy as np
 import torch
 
 from spikesim.convert.calibrate import BATCH
-from spikesim.convert.converted import OUTSIDE, ConvertedNetwork, SpikingResult, checked_images
+from spikesim.convert.converted import ConvertedNetwork, SpikingResult, checked_images
 from spikesim.convert.energy import Energy, EnergyConstants, energy
-from spikesim.convert.graph import evaluate
+from spikesim.convert.graph import inside
 from spikesim.convert.lower import READ_OUT
 from spikesim.convert.report import ConversionReport
 from spikesim.convert.score import Score, checked_labels, score
 from spikesim.convert.split import ErrorSplit, error_split
+from spikesim.convert.trace import read_out
 from spikesim.convert.work import Work, work_of
 from spikesim.errors import DescriptionError, KindError
 
@@ -136,17 +137,15 @@ def compare(converted: ConvertedNetwork, images: Any, labels: Any = None, *, ste
 
 def module_outputs(converted: ConvertedNetwork, images: np.ndarray) -> np.ndarray:
     """What the module gives for images, float64 (n, *shape)."""
-    graph = converted.graph
     with torch.no_grad():
-        values = torch.cat([evaluate(graph, images[at : at + BATCH])[graph.output] for at in range(0, len(images), BATCH)])
-        return (OUTSIDE[graph.outside](values) if graph.outside else values).numpy()
+        return torch.cat([read_out(converted.graph, torch.tensor(images[at : at + BATCH])) for at in range(0, len(images), BATCH)]).numpy()
 
 
 def _layers(converted: ConvertedNetwork, result: SpikingResult, images: np.ndarray, steps: int) -> tuple[LayerComparison, ...]:
     graph = converted.graph
     neurons = {layer.population: layer.neuron for layer in converted.report.layers} | {graph.input.name: INPUT}
     work = work_of(converted, result)
-    errors = error_split(graph, converted.quanta, images, coding=converted.coding, steps=steps)
+    errors = error_split(graph, converted.quanta, inside(graph, images).numpy(), coding=converted.coding, steps=steps)
     rows = [LayerComparison(name, graph.nodes[name].where, neurons.get(name, RELAY), graph.nodes[name].size, done, errors.get(name))
             for name, done in work.items()]  # fmt: skip
     output = graph.nodes[graph.output]

@@ -13,8 +13,9 @@ from torch import nn
 
 from spikesim.convert.calibrate import RATE, SIGNED, Calibration, Quantum, calibrate
 from spikesim.convert.cost import fan_outs, synaptic_operations
-from spikesim.convert.graph import Graph
+from spikesim.convert.graph import Graph, inside, outside
 from spikesim.convert.lower import READ_OUT, Lowered, analog_part, lower
+from spikesim.convert.operators import Shape
 from spikesim.convert.report import ConversionReport, report_of
 from spikesim.convert.rewrite import rewrite
 from spikesim.convert.stepper import Stepper, quantised
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 PERCENTILE = limits(None, above=0.0, at_most=100.0, varies=False)
 MARGIN = limits(None, at_least=0.0, varies=False)
-OUTSIDE = {"softmax": lambda x: torch.softmax(x, -1), "log_softmax": lambda x: torch.log_softmax(x, -1)}
+BITS = {RATE: 16, SIGNED: 32}  # of weights: rates are coarser than their rounding, what settles is compared to the last digit
 MEMORY = 1 << 28  # bytes of currents and spike counts that are held at once
 
 
@@ -73,6 +74,7 @@ class ConvertedNetwork:
     """A spiking network made from a torch module: its description, a report, and ways to run it."""
 
     report: ConversionReport
+    shape: Shape  # of an image, as the module takes it
     graph: Graph
     quanta: Mapping[str, Quantum]
     lowered: Lowered
@@ -88,7 +90,8 @@ class ConvertedNetwork:
 
     def quantised(self, images: Any) -> np.ndarray:
         """The output to which signed coding settles: that of the network with every activation rounded to its quantum."""
-        return quantised(self.graph, self.quanta, self._checked(images))[self.graph.output].numpy()
+        found = quantised(self.graph, self.quanta, inside(self.graph, self._checked(images)))[self.graph.output]
+        return outside(self.graph, found).numpy()
 
     def run(self, images: Any, *, steps: int, confidence: float | None = None, counts: bool = False, engine: str = "cpu",
             progress: bool = True) -> SpikingResult:  # fmt: skip
@@ -103,7 +106,8 @@ class ConvertedNetwork:
             raise DescriptionError(f"run: expected a whole number of steps from 1 on, got {steps!r}")
         images = self._checked(images)
         started = time.perf_counter()
-        simulation = Simulation(self.network, dt=1.0, engine=engine, threads=1, precision="float64", progress=progress)
+        simulation = Simulation(self.network, dt=1.0, engine=engine, threads=1, precision="float64", weight_bits=BITS[self.coding],
+                                progress=progress)  # fmt: skip
         fan_out = fan_outs(self.network)
         parts = [self._some(simulation, some, steps, self._until(confidence), fan_out, counts, progress)
                  for some in np.split(images, range(self._at_once(), len(images), self._at_once()))]  # fmt: skip
@@ -146,7 +150,7 @@ class ConvertedNetwork:
         )
 
     def _currents(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        analog = analog_part(self.graph, images)
+        analog = analog_part(self.graph, inside(self.graph, images))
         shown = self.lowered.shown.items()
         return {name: analog[node].reshape(len(images), -1)[:, self.lowered.place(name).order] for name, node in shown}
 
@@ -159,10 +163,11 @@ class ConvertedNetwork:
         ordered[:, place.order] = values
         filled = np.concatenate([ordered, np.repeat(ordered[-1:], steps - len(ordered), axis=0)])
         shaped = filled.reshape(steps, *self.graph.nodes[self.graph.output].shape)
-        return OUTSIDE[self.graph.outside](torch.from_numpy(shaped)).numpy() if self.graph.outside else shaped
+        with torch.no_grad():
+            return outside(self.graph, torch.from_numpy(shaped)).numpy()
 
     def _checked(self, images: Any) -> np.ndarray:
-        images, shape = checked_images(images, "run: images"), self.graph.input.shape
+        images, shape = checked_images(images, "run: images"), self.shape
         if images.shape[1:] != shape:
             raise DescriptionError(f"run: expected images of shape (n, {', '.join(map(str, shape))}), got {images.shape}")
         return images
@@ -182,9 +187,9 @@ def from_torch(module: nn.Module, calibration: Any, *, coding: str = RATE, perce
     chosen = Calibration(coding, method, checked_number(percentile, "from_torch: percentile", PERCENTILE), levels, steps, burst)
     images = checked_images(calibration, "from_torch: calibration")
     graph = rewrite(trace(module, images, allow_analog=allow_analog))
-    quanta = calibrate(graph, images, chosen)
+    quanta = calibrate(graph, inside(graph, images), chosen)
     lowered = lower(graph, quanta, coding=coding)
-    return ConvertedNetwork(report_of(graph, quanta, lowered, chosen), graph, quanta, lowered, coding)
+    return ConvertedNetwork(report_of(graph, quanta, lowered, chosen), images.shape[1:], graph, quanta, lowered, coding)
 
 
 def checked_images(images: Any, what: str) -> np.ndarray:

@@ -1,31 +1,12 @@
-"""What a network costs: multiply-accumulates of the original, synaptic operations of the spikes."""
+"""What spikes cost: synaptic operations."""
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping
 
 import numpy as np
 
 from spikesim.connectivity.structured import Structured
-from spikesim.convert.graph import Graph, Node
-from spikesim.convert.operators import Along, Convolution, Full
 from spikesim.network import Network
-
-
-def multiply_accumulates(graph: Graph) -> dict[str, int]:
-    """For each node the multiply-accumulates of its linear operator for one input (padding included)."""
-    return {node.name: _macs(node, graph) for node in graph if isinstance(node.operator, Convolution | Full | Along)}
-
-
-def _macs(node: Node, graph: Graph) -> int:
-    operator = node.operator
-    if isinstance(operator, Full):
-        return operator.weights.size
-    read = graph.nodes[node.inputs[0]].size
-    if isinstance(operator, Along):
-        return operator.matrix.nnz * (read // operator.matrix.shape[1])
-    assert isinstance(operator, Convolution)
-    return (read if operator.transposed else node.size) * math.prod(operator.weights.shape[1:])
 
 
 def fan_outs(network: Network) -> dict[str, np.ndarray]:

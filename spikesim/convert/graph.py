@@ -7,6 +7,7 @@ exists: what cannot be written in these terms is not converted.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ class Node:
     """``y = operator(inputs) + bias``.
 
     name: unique, fit for a population; inputs: names of nodes; shape: of the value, without batch; bias: float64 of that
-    shape, or None; where: "module path: operator (file:line)" in the user's module.
+    shape, or None; where: "module path: operator (file:line)" in the user's module; macs: multiply-accumulates that the module
+    spends on it for one input, padding included.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Node:
     shape: Shape
     bias: np.ndarray | None = None
     where: str = ""
+    macs: int = 0
 
     @property
     def size(self) -> int:
@@ -123,3 +126,21 @@ def node_value(node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
     """What a node computes from its inputs (n, *shape)."""
     value = compute(node.operator, inputs).reshape(-1, *node.shape)
     return value if node.bias is None else value + torch.from_numpy(node.bias)
+
+
+OUTSIDE: dict[str | None, Callable[[torch.Tensor], torch.Tensor]] = {
+    None: lambda x: x,
+    "softmax": lambda x: x.softmax(-1),
+    "log_softmax": lambda x: x.log_softmax(-1),
+}
+
+
+def inside(graph: Graph, images: Any) -> torch.Tensor:
+    """What the first node of the graph is shown for the module's images (n, *module's input), float64."""
+    shown = torch.as_tensor(np.array(images) if isinstance(images, np.ndarray) else images, dtype=torch.float64)
+    return graph.before(shown) if graph.before else shown
+
+
+def outside(graph: Graph, outputs: torch.Tensor) -> torch.Tensor:
+    """What the module makes of the read-out (n, *output shape)."""
+    return OUTSIDE[graph.outside](graph.after(outputs) if graph.after else outputs)

@@ -5,6 +5,7 @@ computes is written once, in torch, by its row of `LINEAR` or `POINTWISE`.
 """
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -114,10 +115,16 @@ def _full(operator: Full, x: torch.Tensor) -> torch.Tensor:
 def _along(operator: Along, x: torch.Tensor) -> torch.Tensor:
     outputs, inputs = operator.matrix.shape
     columns = x.reshape(-1, inputs, operator.inner).transpose(0, 1).reshape(inputs, -1)
-    matrix = torch.sparse_csr_tensor(torch.from_numpy(operator.matrix.indptr.astype(np.int64)),
-                                     torch.from_numpy(operator.matrix.indices.astype(np.int64)),
-                                     torch.from_numpy(operator.matrix.data), (outputs, inputs), check_invariants=False)  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support")  # it is in beta, says torch
+        matrix = _csr(operator)
     return (matrix @ columns).reshape(outputs, -1, operator.inner).transpose(0, 1)
+
+
+def _csr(operator: Along) -> torch.Tensor:
+    return torch.sparse_csr_tensor(torch.from_numpy(operator.matrix.indptr.astype(np.int64)),
+                                     torch.from_numpy(operator.matrix.indices.astype(np.int64)),
+                                     torch.from_numpy(operator.matrix.data), operator.matrix.shape, check_invariants=False)  # fmt: skip
 
 
 def _sum(operator: Sum, *inputs: torch.Tensor) -> torch.Tensor:
@@ -168,3 +175,19 @@ def compute(operator: Operator, inputs: list[torch.Tensor]) -> torch.Tensor:
     if isinstance(operator, Maximum):
         return torch.stack(inputs).amax(dim=0)
     return LINEAR[type(operator)](operator, *inputs)
+
+
+def multiply_accumulates(operator: Operator, inputs: int, outputs: int) -> int:
+    """Those that an operator costs for so many input and output values; sums and selections with one weight cost none."""
+    if isinstance(operator, Full):
+        return operator.weights.size
+    if isinstance(operator, Convolution):
+        return (inputs if operator.transposed else outputs) * math.prod(operator.weights.shape[1:])
+    if not isinstance(operator, Along) or len(np.unique(operator.matrix.data)) < 2 or _scales(operator.matrix):
+        return 0
+    return operator.matrix.nnz * (inputs // operator.matrix.shape[1])
+
+
+def _scales(matrix: Any) -> bool:
+    entries = matrix.tocoo()
+    return bool((entries.row == entries.col).all())

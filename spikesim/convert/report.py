@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from spikesim.convert.calibrate import Calibration, Quantum
-from spikesim.convert.cost import multiply_accumulates
 from spikesim.convert.graph import Graph, Node, reached
 from spikesim.convert.lower import READ_OUT, Lowered
 from spikesim.convert.operators import Shape
@@ -73,30 +72,29 @@ class ConversionReport:
 
 def report_of(graph: Graph, quanta: Mapping[str, Quantum], lowered: Lowered, settings: Calibration) -> ConversionReport:
     """The report of a graph and the network that was made of it."""
-    macs = multiply_accumulates(graph)
-    layers = [_layer(node, graph, quanta[node.name], lowered, macs) for node in graph if not node.linear and not node.shown]
+    layers = [_layer(node, graph, quanta[node.name], lowered) for node in graph if not node.linear and not node.shown]
     output = graph.nodes[graph.output]
-    layers.append(LayerReport(READ_OUT, output.where, "sums, never fires", output.shape, _feeding(output, graph, macs), None, None))
+    layers.append(LayerReport(READ_OUT, output.where, "sums, never fires", output.shape, _feeding(output, graph), None, None))
     relays = tuple((name, graph.nodes[relayed(name, graph)].where) for name in lowered.relays)
     from_image = reached(graph)[0]
-    input_macs = sum(count for name, count in macs.items() if from_image[graph.nodes[name].inputs[0]])
+    input_macs = sum(node.macs for node in graph if node.macs and from_image[node.inputs[0]])
     return ConversionReport(tuple(layers), relays, graph.analog, graph.outside, input_macs, settings)
 
 
-def _layer(node: Node, graph: Graph, quantum: Quantum, lowered: Lowered, macs: Mapping[str, int]) -> LayerReport:
+def _layer(node: Node, graph: Graph, quantum: Quantum, lowered: Lowered) -> LayerReport:
     place = lowered.places[node.name]
     function = getattr(place.population.model, "function", None)
     neuron = type(place.population.model).__name__ + (f" {function}" if function else "")
-    fed = sum(_feeding(graph.nodes[name], graph, macs) for name in dict.fromkeys(node.inputs))
+    fed = sum(_feeding(graph.nodes[name], graph) for name in dict.fromkeys(node.inputs))
     worth = float(quantum.worth.min()), float(quantum.worth.max())
     return LayerReport(node.name, node.where, neuron, node.shape, fed, worth, quantum.clipped)
 
 
-def _feeding(node: Node, graph: Graph, macs: Mapping[str, int]) -> int:
+def _feeding(node: Node, graph: Graph) -> int:
     """Multiply-accumulates of the linear operators from the last neurons up to a node."""
     if not node.linear:
         return 0
-    return macs.get(node.name, 0) + sum(_feeding(graph.nodes[name], graph, macs) for name in node.inputs)
+    return node.macs + sum(_feeding(graph.nodes[name], graph) for name in node.inputs)
 
 
 def relayed(name: str, graph: Graph) -> str:

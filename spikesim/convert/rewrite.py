@@ -199,7 +199,7 @@ def _merged(node: Node, source: Node, operator) -> Node:
         with torch.no_grad():
             through = node_value(replace(node, bias=None), [torch.from_numpy(source.bias)[None]])[0].numpy()
         bias = through if bias is None else bias + through
-    return replace(node, operator=operator, inputs=source.inputs, bias=bias)
+    return replace(node, operator=operator, inputs=source.inputs, bias=bias, macs=node.macs + source.macs)
 
 
 RULES: tuple[Rule, ...] = (
@@ -223,11 +223,12 @@ def _divide_sums(graph: Graph) -> Graph:
         if source is None or not isinstance(node.operator, Convolution | Full) or not _concatenation(source, nodes):
             nodes[node.name] = node
             continue
-        parts = [Node(f"{node.name}.part{at}", node.operator, (name,), node.shape, where=node.where)
-                 for at, name in enumerate(source.inputs, start=1)]  # fmt: skip
+        shares = [nodes[nodes[name].inputs[0]].size for name in source.inputs]
+        parts = [Node(f"{node.name}.part{at + 1}", node.operator, (name,), node.shape, where=node.where,
+                      macs=node.macs * shares[at] // sum(shares)) for at, name in enumerate(source.inputs)]  # fmt: skip
         nodes |= {part.name: part for part in parts}
         total = Sum(source.operator.coefficients)  # type: ignore[attr-defined]
-        nodes[node.name] = replace(_merged(node, source, total), inputs=tuple(part.name for part in parts))
+        nodes[node.name] = replace(_merged(node, source, total), inputs=tuple(part.name for part in parts), macs=0)
     return _needed(replace(graph, nodes=nodes))
 
 

@@ -14,8 +14,9 @@ import torch
 from torch import fx, nn
 
 from spikesim.convert.builder import array
-from spikesim.convert.graph import Graph, Node, evaluate
+from spikesim.convert.graph import Graph, evaluate
 from spikesim.convert.lowerings import MODULES, supported
+from spikesim.convert.operators import multiply_accumulates
 from spikesim.convert.tracer import ConcreteTracer, ExampleError, float64_copy, in_float64, samples_of  # fmt: skip
 from spikesim.convert.walk import Walk
 from spikesim.errors import ConversionError, KindError
@@ -50,23 +51,23 @@ def trace(module: nn.Module, example: Any, *, allow_analog: Sequence[str] = ()) 
     twin = float64_copy(module)
     complaints = [*_hooks(twin), *_not_finite(twin)]
     alone = Alone(twin).eval()
-    root, traced = _traced(alone, samples, allow_analog, type(module).__name__)
+    root, traced, note = _traced(alone, samples, allow_analog, type(module).__name__)
     walk = Walk(root, traced, type(module).__name__, allow_analog)
     graph = walk.graph()
-    complaints += walk.complaints
+    complaints += walk.complaints and [*walk.complaints, *note]
     if complaints or graph is None:
         raise _refusal(type(module).__name__, complaints)
     graph = _without_the_dead(graph)
     _compare(graph, alone, samples[:2], type(module).__name__)
-    return graph
+    return _with_cost(graph)
 
 
-def _traced(alone: Alone, samples: torch.Tensor, leaves: Sequence[str], title: str) -> tuple[nn.Module, fx.Graph]:
-    """The graph of torch.fx and the module that holds its constants; by torch.export where fx does not come through."""
+def _traced(alone: Alone, samples: torch.Tensor, leaves: Sequence[str], title: str) -> tuple[nn.Module, fx.Graph, list[str]]:
+    """The module that holds the constants, the graph of torch.fx, or of torch.export where fx fails, and a note why it did."""
     tracer = ConcreteTracer(samples, (*MODULES, *leaves))
     try:
         with in_float64():
-            return alone, tracer.trace(alone)
+            return alone, tracer.trace(alone), []
     except ExampleError as error:
         raise ConversionError(f"{title} cannot be converted: {error}") from error
     except ConversionError:
@@ -74,7 +75,7 @@ def _traced(alone: Alone, samples: torch.Tensor, leaves: Sequence[str], title: s
     except Exception as error:
         first = error
     try:
-        return _exported(alone, samples)
+        return *_exported(alone, samples), [f"(torch.fx could not trace it: {_short(first)})"]
     except Exception as error:
         raise ConversionError(
             f"{title} cannot be traced: its forward must not depend on the values of its input. torch.fx says: {_short(first)}; "
@@ -130,13 +131,16 @@ def _without_the_dead(graph: Graph) -> Graph:
     return replace(graph, nodes={node.name: node for node in graph if node.name in needed or node.shown})
 
 
+def _with_cost(graph: Graph) -> Graph:
+    """Write the multiply-accumulates into the nodes, before operators are merged."""
+    sizes = {node.name: sum(graph.nodes[name].size for name in node.inputs) for node in graph}
+    nodes = {node.name: replace(node, macs=multiply_accumulates(node.operator, sizes[node.name], node.size)) for node in graph}
+    return replace(graph, nodes=nodes)
+
+
 def read_out(graph: Graph, images: torch.Tensor) -> torch.Tensor:
     """What the module returns for images (n, *input shape), by the graph and what it leaves outside."""
-    inside = graph.before(images) if graph.before else images
-    found = evaluate(graph, inside)[graph.output]
-    found = graph.after(found) if graph.after else found
-    outside = {None: lambda x: x, "softmax": lambda x: x.softmax(-1), "log_softmax": lambda x: x.log_softmax(-1)}
-    return outside[graph.outside](found)
+    return outside(graph, evaluate(graph, inside(graph, images))[graph.output])
 
 
 def _compare(graph: Graph, alone: Alone, images: torch.Tensor, title: str) -> None:
@@ -150,6 +154,8 @@ def _compare(graph: Graph, alone: Alone, images: torch.Tensor, title: str) -> No
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
         found = read_out(graph, images)
+    if not wanted.isfinite().all():
+        raise ConversionError(f"{title} gives nan or infinity on the example; trace it with one that it can work on")
     scale = float(wanted.abs().max()) or 1.0
     error = float((found - wanted).abs().max()) / scale if found.shape == wanted.shape else float("inf")
     if not error <= CLOSE:
@@ -162,6 +168,3 @@ def _compare(graph: Graph, alone: Alone, images: torch.Tensor, title: str) -> No
 def describe(graph: Graph) -> str:
     """One line for each node: name, operator, inputs, shape."""
     return "\n".join(f"{node.name:24s} {type(node.operator).__name__:12s} {', '.join(node.inputs)} -> {node.shape}" for node in graph)
-
-
-__all__ = ["Graph", "Node", "trace"]

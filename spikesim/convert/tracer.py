@@ -5,6 +5,7 @@ control flow may depend on it; whatever does is refused.
 """
 
 import copy
+import operator
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import fx, nn
+from torch.fx.node import map_aggregate
+from torch.fx.proxy import Attribute, TraceError
 from torch.overrides import TorchFunctionMode
 
 from spikesim.convert.builder import SAMPLES
@@ -72,11 +75,13 @@ def float64_copy(module: nn.Module) -> nn.Module:
 
 
 def samples_of(example: Any) -> torch.Tensor:
-    """`SAMPLES` different inputs in float64, made of a batch of at least one."""
+    """`SAMPLES` different inputs in float64, made of a batch of at least one; random ones in place of nothing but zeros."""
     batch = example if isinstance(example, torch.Tensor) else torch.from_numpy(np.array(example, np.float64))
     batch = batch.detach().cpu().double()
     if batch.ndim < 1 or len(batch) == 0:
         raise DescriptionError(f"trace: expected an example batch of shape (n, *input shape), got {tuple(batch.shape)}")
+    if not batch.count_nonzero():
+        batch = torch.rand((SAMPLES, *batch.shape[1:]), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     picked = [batch[min(number, len(batch) - 1)] * (1.0 - 0.125 * number) for number in range(SAMPLES)]
     return torch.stack(picked)
 
@@ -92,13 +97,14 @@ class ConcreteProxy(fx.Proxy):
         found = getattr(self.value, k)
         if isinstance(found, torch.Tensor):
             return self.tracer.create_proxy("call_function", getattr, (self, k), {})
-        return fx.proxy.Attribute(self, k) if callable(found) else found
+        return Attribute(self, k) if callable(found) else found
 
     def __len__(self) -> int:
         return len(self.value)
 
     def __iter__(self) -> Iterator[Any]:
-        return (self[place] for place in range(len(self.value)))
+        whole: Any = self  # fx.Proxy gets its operators at run time
+        return (operator.getitem(whole, place) for place in range(len(self.value)))
 
 
 class ConcreteTracer(fx.Tracer):
@@ -126,7 +132,7 @@ class ConcreteTracer(fx.Tracer):
         return forward(*args, **kwargs) if self.inside_leaf else super().call_module(m, forward, args, kwargs)
 
     def to_bool(self, obj: Any) -> bool:
-        raise fx.proxy.TraceError("control flow depends on the values of the input")
+        raise TraceError("control flow depends on the values of the input")
 
     def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, name: str | None = None, type_expr: Any = None,
                      proxy_factory_fn: Any = None) -> Any:  # fmt: skip
@@ -135,7 +141,7 @@ class ConcreteTracer(fx.Tracer):
         if not isinstance(value, torch.Tensor | list | tuple) or isinstance(value, torch.Size):
             named = getattr(target, "__name__", str(target))
             if named not in FORM:
-                raise fx.proxy.TraceError(f"{named} turns values of the input into a number")
+                raise TraceError(f"{named} turns values of the input into a number")
             return value
         proxy = super().create_proxy(kind, target, args, kwargs, name, type_expr, lambda node: ConcreteProxy(node, self, value))
         proxy.node.meta["shape"] = tuple(value.shape) if isinstance(value, torch.Tensor) else None
@@ -148,7 +154,7 @@ class ConcreteTracer(fx.Tracer):
                 raise ConversionError(f"the module takes a second input {target!r}; only one tensor is converted, "
                                       "make the others buffers of a wrapping module")  # fmt: skip
             return self.samples.clone()
-        args, kwargs = fx.node.map_aggregate((args, kwargs), lambda one: one.value if isinstance(one, ConcreteProxy) else one)  # type: ignore[misc]
+        args, kwargs = map_aggregate((args, kwargs), lambda one: one.value if isinstance(one, ConcreteProxy) else one)  # type: ignore[misc]
         self.inside_leaf = kind == "call_module"
         try:
             return as_float64(run(self.root, kind, target, args, kwargs))
@@ -176,7 +182,7 @@ def label(named: str, stack: list[Any], trace: str | None, kind: str) -> str:
     """``path: operator (file.py:line)``; the operator is the class of the module of torch.nn that calls it, if it is one."""
     path, kindred = (path_of(stack[-1][0]), stack[-1][1]) if stack else ("", None)
     title = str(getattr(kindred, "__name__", kindred or "")).split(".")[-1]
-    shown = title if own_of_torch(kindred) else f"Tensor.{named}" if kind == "call_method" else named
+    shown = title if own_of_torch(kindred) or kind == "call_module" else f"Tensor.{named}" if kind == "call_method" else named
     return f"{path + ': ' if path else ''}{shown}{source(trace)}"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.fx.node import map_aggregate, map_arg
 
 from spikesim.convert.builder import SAMPLES, Builder, Moved, Refusal
 from spikesim.convert.graph import Graph, Node
@@ -36,18 +37,19 @@ class Walk:
     def graph(self) -> Graph | None:
         """The graph, if all could be converted."""
         last = self._last()
-        if last is None:
-            return None
         for node in _needed(self.traced.nodes):
-            if node.op != "output" and node not in self.values and node not in self.regions.left_out:
-                self.values[node] = self._value(node, final=node is last)
+            if node.op not in ("output", "placeholder") and node not in self.values and node not in self.regions.left_out:
+                self.values[node] = self._value(node, final=node is last and self.regions.source is None)
+        if last is None:
+            self.complaints = self.complaints or [self._no_result()]
+            return None
         value = self.values.get(last, LOST)
         if self.regions.head and self.regions.cut is None:
             self.complaints.append("operators allowed to be analog stand beside others that read the same input; all of them must be "
                                    "analog, or none")  # fmt: skip
         if isinstance(value, Moved):
             self.complaints.append(f"{self._label(last)} returns the batch as dimension {value.axis}; it must be the first")
-        if value is LOST or self.complaints:
+        if self.complaints or not isinstance(value, Node):
             return None
         analog = tuple(self._label(node) for node in self.traced.nodes if node in self.regions.left_out)
         return Graph(self.builder.nodes, value.name, self.outside, analog, *self.regions.callables(self.root, self.traced))
@@ -57,20 +59,22 @@ class Walk:
         result = next(node for node in self.traced.nodes if node.op == "output").args[0]
         if isinstance(result, tuple | list) and len(result) == 1 and isinstance(result[0], fx.Node):
             result = result[0]
-        if isinstance(result, torch.Tensor | int | float) or (isinstance(result, fx.Node) and result.op == "get_attr"):
-            self.complaints.append(f"{self.title} does not use its input")
-            return None
-        if not isinstance(result, fx.Node) or result.meta.get("shape") is None:
-            self.complaints.append(f"{self.title} returns several values, or none that is a tensor; wrap it in a module that returns one")
+        if not isinstance(result, fx.Node) or result.op == "get_attr" or result.meta.get("shape") is None:
             return None
         return self.regions.source or result
+
+    def _no_result(self) -> str:
+        result = next(node for node in self.traced.nodes if node.op == "output").args[0]
+        if isinstance(result, torch.Tensor | int | float) or (isinstance(result, fx.Node) and result.op == "get_attr"):
+            return f"{self.title} does not use its input"
+        return f"{self.title} returns several values, or none that is a tensor; wrap it in a module that returns one"
 
     def _value(self, node: fx.Node, *, final: bool) -> Any:
         if node.op == "get_attr":
             return _attribute(self.root, str(node.target))
         if node.op == "call_module" and str(node.target) == "_guards_fn":
             return None
-        args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda one: self.values.get(one, LOST))  # type: ignore[misc]
+        args, kwargs = map_arg((node.args, node.kwargs), lambda one: self.values.get(one, LOST))  # type: ignore[misc]
         given: list[Any] = _flat((args, kwargs))
         if any(one is LOST for one in given):
             return LOST
@@ -94,7 +98,7 @@ class Walk:
                 return args[0][0]
             args = args[:1]
         shape = node.meta.get("shape")
-        if final and name in OUTSIDE and _last_dimension(args, kwargs, len(shape)):
+        if final and shape and name in OUTSIDE and _last_dimension(args, kwargs, len(shape)):
             self.outside = name
             return args[0]
         if row is None:
@@ -104,7 +108,8 @@ class Walk:
         module = (self.root.get_submodule(str(node.target)),) if node.op == "call_module" else ()
 
         def original(first: Any) -> Any:
-            return run(self.root, node.op, node.target, (first, *node_args[1:]), node_kwargs)
+            rest = map_aggregate((node_args[1:], node_kwargs), _zeros_like)
+            return run(self.root, node.op, node.target, (first, *rest[0]), rest[1])  # type: ignore[index]
 
         node_args, node_kwargs = (args or tuple(kwargs.values())[:1], kwargs if args else dict(list(kwargs.items())[1:]))
         if node.target is getattr:
@@ -213,6 +218,11 @@ def _call(row: Row, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return row(*args, **kwargs)
 
 
+def _zeros_like(value: Any) -> Any:
+    """Zeros of the shape of an activation, for operators that only look at its shape."""
+    return torch.zeros(SAMPLES, *value.shape).double() if isinstance(value, Node) else value
+
+
 def _in_front(name: str, args: Any, kwargs: dict[str, Any]) -> tuple[int, Any, dict[str, Any]]:
     """Where the batch stands, if not in front, and the arguments as if it did: for operators that do not care where it is."""
     given = _flat((args, kwargs))
@@ -223,8 +233,9 @@ def _in_front(name: str, args: Any, kwargs: dict[str, Any]) -> tuple[int, Any, d
     constants = [one for one in given if isinstance(one, torch.Tensor) and one.ndim > 1]
     if len(axes) > 1 or any(isinstance(one, Node) for one in given) or not names & LOCAL or (constants and "linear" not in names):
         raise Refusal(f"reads a value whose batch is dimension {max(axes)}; bring it to the front before")
-    front = fx.node.map_aggregate((args, kwargs), lambda one: one.node if isinstance(one, Moved) else one)
-    return axes.pop(), *front  # type: ignore[misc]
+    unwrap: Any = lambda one: one.node if isinstance(one, Moved) else one  # noqa: E731
+    front: Any = map_aggregate((args, kwargs), unwrap)
+    return axes.pop(), *front
 
 
 def _last_dimension(args: Any, kwargs: dict[str, Any], rank: int) -> bool:

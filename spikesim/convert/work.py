@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spikesim.convert.cost import multiply_accumulates
 from spikesim.convert.graph import Graph, reached
 from spikesim.convert.operators import Reshape
 from spikesim.convert.report import relayed
@@ -64,9 +63,10 @@ def macs_of_readers(graph: Graph) -> Counter[str]:
     """For each value the multiply-accumulates of the operators that read it; all that see only the image count for the input."""
     from_spikes = reached(graph)[1]
     found: Counter[str] = Counter()
-    for name, count in multiply_accumulates(graph).items():
-        read = base(graph, graph.nodes[name].inputs[0])
-        found[read if from_spikes[read] else graph.input.name] += count
+    for node in graph:
+        if node.macs:
+            read = base(graph, node.inputs[0])
+            found[read if from_spikes[read] else graph.input.name] += node.macs
     return found
 
 

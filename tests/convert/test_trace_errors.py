@@ -61,7 +61,7 @@ FUNCTIONS = {  # name: (function of the module and x, shape of one input, what t
     "einsum": (lambda m, x: torch.einsum("bi,bi->b", x, x), (3,), ["einsum", "@, * and sum"]),
     "comparison": (lambda m, x: (x > 0.0) * x, (3,), ["Call: gt"]),
     "control flow": (choose, (3,), ["Call cannot be traced", "must not depend on the values", "torch.fx says", "torch.export says"]),
-    "item": (lambda m, x: x * x.sum().item(), (3,), ["Call cannot be traced", "item turns values of the input into a number"]),
+    "item": (lambda m, x: x * x.sum().item(), (3,), ["torch.fx could not trace it", "item turns values of the input into a number"]),
     "flatten of the batch": (lambda m, x: x.flatten(0), (2, 3), ["Tensor.flatten", "mixes the batch dimension"]),
     "reshape across": (lambda m, x: x.reshape(-1, 3), (2, 3), ["mixes the batch dimension"]),
     "mean over the batch": (lambda m, x: x - x.mean(0), (3,), ["Tensor.mean", "works along the batch dimension"]),
@@ -76,13 +76,13 @@ FUNCTIONS = {  # name: (function of the module and x, shape of one input, what t
     "x @ x": (lambda m, x: x @ x.T, (3,), ["matmul", "batch"]),
     "constant @ x": (lambda m, x: m.batch[:3, :3] @ x, (3,), ["mixes the batch; write x @ A.T"]),
     "large matmul": (lambda m, x: x @ x.mT, (101, 100), ["1,020,100 products", "at most 1,000,000"]),
-    "batch size in the code": (grow, (3,), ["works for 3 samples at once and fails"]),
+    "batch size in the code": (grow, (3,), ["does not compute what the module does", "depend on the batch"]),
     "random": (lambda m, x: x + torch.rand(3), (3,), ["does not compute what the module does", "draw at random"]),
     "change through a view": (lambda m, x: (lambda y: (y[:, :2].relu_(), y)[1])(x * 2.0 - 1.0), (3,), ["in place"]),
     "functional dropout": (lambda m, x: functional.dropout(x, 0.5), (3,), ["drops at random also in eval mode"]),
     "log_softmax inside": (lambda m, x: x.log_softmax(1) * 2.0, (3,), ["only as the last operator"]),
     "indices of a maximum": (lambda m, x: x.max(1)[1] * 2.0, (3,), ["indices of a maximum"]),
-    "places of max_pool": (lambda m, x: functional.max_pool1d(x, 2, return_indices=True)[0], (2, 4), ["places of the maxima"]),
+    "places of max_pool": (lambda m, x: functional.max_pool1d(x, 2, return_indices=True)[1] * 2.0, (2, 4), ["indices of a maximum"]),
     "weights from the input": (lambda m, x: functional.linear(x, x[0:1].expand(3, 3)), (3,), ["getitem"]),
     "power": (lambda m, x: x**2.5, (3,), ["exponent 2.5"]),
     "floor division": (lambda m, x: torch.div(x, 2.0, rounding_mode="floor"), (3,), ["rounds (floor)"]),
@@ -90,6 +90,8 @@ FUNCTIONS = {  # name: (function of the module and x, shape of one input, what t
     "choice by an activation": (lambda m, x: torch.where(x > 0.0, x, -x), (3,), ["gt"]),
     "positions from an activation": (lambda m, x: m.batch[x.argmax(1)], (3,), ["argmax"]),
     "to integers": (lambda m, x: x.to(torch.int64), (3,), ["gives integers or truth values"]),
+    "nan on the example": (lambda m, x: (-x).rsqrt(), (3,), ["gives nan or infinity on the example"]),
+    "threshold with a step": (lambda m, x: functional.threshold(x, 0.1, 20.0), (3,), ["has a step"]),
     "softplus": (lambda m, x: functional.softplus(x, threshold=2.0), (3,), ["threshold=2.0"]),
     "bicubic": (lambda m, x: functional.interpolate(x, scale_factor=2, mode="bicubic"), (1, 3, 3), ["'bicubic' has no row"]),
     "two outputs": (lambda m, x: (x, m.layer(x)), (3,), ["Call returns several values"]),
@@ -141,7 +143,7 @@ def test_a_refusal_lists_nothing_but_the_causes():
         trace(module, np.ones((1, 1, 6, 6)))
     said = str(caught.value).splitlines()
     assert said[0] == "Sequential cannot be converted:" and said[-1].startswith("Supported: convolutions")
-    assert [line.split(" has")[0] for line in said[1:-1]][-1].strip() == "5: Threshold"
+    assert said[-2].startswith("  5: Threshold with threshold 0.1 and value 20 has a step")
     assert all(line.strip().startswith(("1: LPPool2d", "5: Threshold")) for line in said[1:-1])
 
 
@@ -235,6 +237,15 @@ def test_analog_before_the_first_neuron_and_after_the_last():
         np.testing.assert_allclose(graph.before(images), torch.log1p(images.abs()).sin(), rtol=1e-12)
         np.testing.assert_allclose(read_out(graph, images), module.double()(images), rtol=1e-12)
     assert [label.split(" (")[0] for label in graph.analog] == ["Call: Tensor.abs", "Call: log1p", "Call: Tensor.sin", "Call: sqrt"]
+
+
+def test_a_softmax_before_an_analog_operator_is_converted():
+    module = Call(lambda m, x: m.layer(x).softmax(1).log())
+    images = torch.rand(4, 3, dtype=torch.float64)
+    graph = trace(module, images, allow_analog=["log"])
+    assert graph.outside is None and graph.output == "softmax"
+    with torch.no_grad():
+        np.testing.assert_allclose(read_out(graph, images), module.double()(images), rtol=1e-12)
 
 
 def test_an_analog_layer_by_its_class():

@@ -82,6 +82,14 @@ def rms_norm(builder: Builder, input: Node, normalized_shape: Sequence[int], wei
     return affine(builder, builder.product(input, root), weight, None, sizes)
 
 
+def normalize(builder: Builder, input: Node, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Any = None) -> Node:
+    """``x / max(norm of x, eps)`` with the Euclidean norm."""
+    if p != 2.0:
+        builder.refuse(f"with p={p} has no row; only p=2")
+    power = total(builder, builder.pointwise(input, "square"), dim, keepdim=True)
+    return builder.product(input, builder.pointwise(builder.pointwise(power, "clamp", low=eps**2, high=np.inf), "rsqrt"))
+
+
 def group_norm(builder: Builder, input: Node, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5,
                cudnn_enabled: bool = False) -> Node:  # fmt: skip
     """Group normalisation (Wu & He 2018)."""
@@ -141,9 +149,13 @@ def multihead_attention(builder: Builder, module: nn.MultiheadAttention, query: 
     kernels = (module.in_proj_weight.chunk(3) if module.in_proj_weight is not None
                else (module.q_proj_weight, module.k_proj_weight, module.v_proj_weight))  # fmt: skip
     biases = (None,) * 3 if module.in_proj_bias is None else module.in_proj_bias.chunk(3)
-    split = [builder.rearrange(linear(builder, x, kernel, bias), lambda places: places.unflatten(-1, (heads, width // heads)).transpose(1, 2))
+
+    def separate(places: torch.Tensor) -> torch.Tensor:
+        return places.unflatten(-1, (heads, width // heads)).transpose(1, 2)
+
+    query, key, value = [builder.rearrange(linear(builder, x, kernel, bias), separate)
              for x, kernel, bias in zip((query, key, value), kernels, biases, strict=True)]  # fmt: skip
-    mixed = builder.rearrange(attention(builder, *split, attn_mask), lambda places: places.transpose(1, 2).flatten(2))
+    mixed = builder.rearrange(attention(builder, query, key, value, attn_mask), lambda places: places.transpose(1, 2).flatten(2))
     return linear(builder, mixed, module.out_proj.weight, module.out_proj.bias), None
 
 
@@ -176,11 +188,11 @@ def encoder_layer(builder: Builder, module: nn.TransformerEncoderLayer, src: Nod
 def encoder(builder: Builder, module: nn.TransformerEncoder, src: Node, mask: Any = None, src_key_padding_mask: Any = None,
             is_causal: bool | None = None) -> Node:  # fmt: skip
     """nn.TransformerEncoder: its layers one after the other."""
-    for layer in module.layers:
+    layers: Any = module.layers
+    for layer in layers:
         src = encoder_layer(builder, layer, src, mask, src_key_padding_mask)
-    if module.norm is None:
-        return src
-    return layer_norm(builder, src, module.norm.normalized_shape, module.norm.weight, module.norm.bias, module.norm.eps)
+    norm: Any = module.norm
+    return src if norm is None else layer_norm(builder, src, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
 
 
 ROWS: dict[str, Row] = {
@@ -190,6 +202,7 @@ ROWS: dict[str, Row] = {
     "layer_norm": layer_norm,
     "rms_norm": rms_norm,
     "group_norm": group_norm,
+    "normalize": normalize,
     "instance_norm": instance_norm,
     "var": var,
     "scaled_dot_product_attention": attention,

@@ -40,6 +40,13 @@ def hardtanh(builder: Builder, input: Node, min_val: float = -1.0, max_val: floa
     return clamp(builder, input, min_val, max_val)
 
 
+def threshold(builder: Builder, input: Node, threshold: float, value: float, inplace: bool = False) -> Node:
+    """x, or ``value`` up to ``threshold``: without a step only if both are one."""
+    if threshold != value:
+        builder.refuse(f"with threshold {threshold} and value {value} has a step; they must be equal")
+    return clamp(builder, input, threshold)
+
+
 def relu6(builder: Builder, input: Node, inplace: bool = False) -> Node:
     """Clamp to 0 ... 6."""
     return clamp(builder, input, 0.0, 6.0)
@@ -146,7 +153,7 @@ PLAIN = {"sigmoid": "sigmoid", "tanh": "tanh", "exp": "exp", "abs": "abs", "abso
 
 ROWS: dict[str, Row] = {
     **{name: partial(plain, function=function) for name, function in PLAIN.items()},
-    "relu": relu, "relu6": relu6, "hardtanh": hardtanh, "clamp": clamp, "clip": clamp,
+    "relu": relu, "relu6": relu6, "hardtanh": hardtanh, "threshold": threshold, "clamp": clamp, "clip": clamp,
     "clamp_min": lambda builder, input, min: clamp(builder, input, min),
     "clamp_max": lambda builder, input, max: clamp(builder, input, None, max),
     "leaky_relu": leaky_relu, "rrelu": rrelu, "prelu": prelu,

@@ -49,7 +49,9 @@ def average(builder: Builder, input: Node, kernel_size: Any, stride: Any = None,
     steps, pads = (kernel if stride in (None, [], ()) else spread(stride, dims)), spread(padding, dims)
     matrices = []
     for size, *options in zip(space, kernel, steps, pads, strict=True):
-        matrix = _response(size, lambda x, given=options: functional.avg_pool1d(x, *given, ceil_mode, count_include_pad))
+        given = dict(zip(("kernel_size", "stride", "padding"), options, strict=True))
+        pool = partial(functional.avg_pool1d, ceil_mode=ceil_mode, count_include_pad=count_include_pad, **given)
+        matrix = _response(size, pool)
         matrices.append((matrix > 0.0) if divisor_override else matrix)
     if divisor_override:
         matrices = [matrix.astype(np.float64) for matrix in matrices]
@@ -74,12 +76,16 @@ def largest(builder: Builder, input: Node, kernel_size: Any, stride: Any = None,
             ceil_mode: bool = False, return_indices: bool = False, *, dims: int) -> Node:  # fmt: skip
     """Max pooling: the largest of one selection for each position of the window."""
     space = _space(builder, input, dims)
-    if return_indices:
-        builder.refuse("returns the places of the maxima, which are not converted")
     kernel = spread(kernel_size, dims)
     steps = kernel if stride in (None, [], ()) else spread(stride, dims)
     options = zip(space, kernel, steps, spread(padding, dims), spread(dilation, dims), strict=True)
     return _windowed(builder, input, [_windows(*given, ceil_mode) for given in options])
+
+
+def with_indices(builder: Builder, *args: Any, row: Row, **kwargs: Any) -> tuple[Node, None]:
+    """Max pooling that also gives the places of the maxima, which are not converted."""
+    kwargs.pop("return_indices", None)
+    return row(builder, *args, **kwargs), None
 
 
 def _windows(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> Windows:
@@ -91,8 +97,6 @@ def _windows(size: int, kernel: int, stride: int, padding: int, dilation: int, c
 def adaptive_largest(builder: Builder, input: Node, output_size: Any, return_indices: bool = False, *, dims: int) -> Node:
     """Max pooling to a given size: output i looks at floor(i n / m) to ceil((i + 1) n / m)."""
     space = _space(builder, input, dims)
-    if return_indices:
-        builder.refuse("returns the places of the maxima, which are not converted")
     targets = zip(space, _targets(space, output_size), strict=True)
     return _windowed(builder, input, [[list(range(i * n // m, -(-(i + 1) * n // m))) for i in range(m)] for n, m in targets])
 
@@ -116,19 +120,18 @@ def extreme(builder: Builder, input: Node, dim: Any = None, keepdim: bool = Fals
     if dim is None or (isinstance(dim, list | tuple) and not dim):
         builder.refuse("works over all dimensions, the batch too; name the dimensions")
     axes = sorted({builder.axis(input, one) for one in (dim if isinstance(dim, list | tuple) else (dim,))})
-    kept = tuple(size for axis, size in enumerate(input.shape) if axis not in axes)
-    ones = tuple(1 if axis in axes else size for axis, size in enumerate(input.shape))
     x = input if sign > 0.0 else builder.sum([input], [sign])
-    for first, last in neighbours(axes):
+    for first, last in reversed(neighbours(axes)):
         size = math.prod(x.shape[first : last + 1])
+        kept = (1,) * (last - first + 1) if keepdim else ()
         picks = [sparse.csr_array(([1.0], ([0], [place])), shape=(1, size)) for place in range(size)]
-        x = builder.maximum([builder.along(x, pick, first, last, shape=(1,) * (last - first + 1), part="window") for pick in picks])
-    x = x if sign > 0.0 else builder.sum([x], [sign])
-    return builder.reshape(x, ones if keepdim else kept)
+        x = builder.maximum([builder.along(x, pick, first, last, shape=kept, part="window") for pick in picks])
+    return x if sign > 0.0 else builder.sum([x], [sign])
 
 
 def interpolate(builder: Builder, input: Node, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
-                align_corners: bool | None = None, recompute_scale_factor: bool | None = None, antialias: bool = False) -> Node:  # fmt: skip
+                align_corners: bool | None = None, recompute_scale_factor: bool | None = None,
+                antialias: bool = False) -> Node:  # fmt: skip
     """Resampling to a size or by a factor; along each axis nearest neighbour or linear."""
     dims = len(input.shape) - 1
     _space(builder, input, dims)
@@ -158,11 +161,16 @@ def upsample(builder: Builder, input: Node, size: Any, *given: Any, mode: str) -
     return interpolate(builder, input, None if factors else size, factors, mode, corners)
 
 
+MAXIMA: dict[str, Row] = {
+    **{f"max_pool{dims}d": partial(largest, dims=dims) for dims in (1, 2, 3)},
+    **{f"adaptive_max_pool{dims}d": partial(adaptive_largest, dims=dims) for dims in (1, 2, 3)},
+}
+
 ROWS: dict[str, Row] = {
     **{f"avg_pool{dims}d": partial(average, dims=dims) for dims in (1, 2, 3)},
     **{f"adaptive_avg_pool{dims}d": partial(adaptive_average, dims=dims) for dims in (1, 2, 3)},
-    **{f"max_pool{dims}d": partial(largest, dims=dims) for dims in (1, 2, 3)},
-    **{f"adaptive_max_pool{dims}d": partial(adaptive_largest, dims=dims) for dims in (1, 2, 3)},
+    **MAXIMA,
+    **{f"{name}_with_indices": partial(with_indices, row=row) for name, row in MAXIMA.items()},
     **dict.fromkeys(("interpolate", "upsample"), interpolate),
     **{f"upsample_{name}": partial(upsample, mode=mode) for name, mode in (
         ("nearest1d", "nearest"), ("nearest2d", "nearest"), ("nearest3d", "nearest"), ("linear1d", "linear"), ("bilinear2d", "bilinear"),

@@ -13,12 +13,12 @@ from spikesim.convert.lowerings.table import Row
 
 # These run as they are on a tensor of positions; what they did to it is the node.
 MOVES = (
-    "view", "reshape", "view_as", "reshape_as", "_unsafe_view", "flatten", "ravel", "unflatten", "squeeze", "unsqueeze", "permute",
+    "view", "reshape", "_unsafe_view", "flatten", "ravel", "unflatten", "squeeze", "unsqueeze", "permute",
     "transpose", "swapaxes", "swapdims", "movedim", "moveaxis", "t", "T", "mT", "getitem", "slice", "select", "narrow", "index_select",
-    "take_along_dim", "chunk", "split", "split_with_sizes", "tensor_split", "unbind", "expand", "expand_as", "broadcast_to", "repeat",
+    "take_along_dim", "chunk", "split", "split_with_sizes", "tensor_split", "unbind", "expand", "broadcast_to", "repeat",
     "repeat_interleave", "tile", "flip", "fliplr", "flipud", "roll", "rot90", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
     "native_channel_shuffle", "unfold", "im2col", "diagonal", "tril", "triu", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d",
-    "replication_pad1d", "replication_pad2d", "replication_pad3d", "crop",
+    "replication_pad1d", "replication_pad2d", "replication_pad3d",
 )  # fmt: skip
 SAME = ("contiguous", "clone", "detach", "alias", "float", "double", "half", "bfloat16", "to", "type", "type_as", "cpu", "cuda", "identity",
         "positive", "data", "real", "requires_grad", "lift_fresh_copy", "feature_dropout", "_to_copy")  # fmt: skip
@@ -29,6 +29,11 @@ def move(builder: Builder, x: Any, *args: Any, **kwargs: Any) -> Any:
     """Whatever torch does with the numbers of a tensor, done to their positions."""
     if not isinstance(x, Node | Moved) or any(isinstance(value, Node) for value in (*args, *kwargs.values())):
         builder.refuse("chooses numbers by an activation; positions must be constant")
+    return builder.rearrange(x, builder.original)
+
+
+def like(builder: Builder, x: Any, other: Any) -> Any:
+    """A new shape, that of another activation."""
     return builder.rearrange(x, builder.original)
 
 
@@ -92,16 +97,15 @@ def filled(builder: Builder, x: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
 
 def total(builder: Builder, input: Node, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, mean: bool = False) -> Node:
     """Sum or mean over one or several axes."""
-    rank = len(input.shape)
     if dim is None or (isinstance(dim, list | tuple) and not dim):
         builder.refuse("works over all dimensions, the batch too; name the dimensions")
     axes = sorted({builder.axis(input, one) for one in (dim if isinstance(dim, list | tuple) else (dim,))})
     for first, last in reversed(neighbours(axes)):
         size = int(np.prod(input.shape[first : last + 1]))
-        input = builder.along(input, np.full((1, size), 1.0 / size if mean else 1.0), first, last, shape=(1,) * (last - first + 1),
+        kept = (1,) * (last - first + 1) if keepdim else ()
+        input = builder.along(input, np.full((1, size), 1.0 / size if mean else 1.0), first, last, shape=kept,
                               part="mean" if mean else "sum")  # fmt: skip
-    kept = input.shape if keepdim else tuple(input.shape[axis] for axis in range(rank) if axis not in axes)
-    return builder.reshape(input, kept)
+    return input
 
 
 def mean(builder: Builder, input: Node, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Node:
@@ -129,6 +133,7 @@ def neighbours(axes: Sequence[int]) -> list[tuple[int, int]]:
 ROWS: dict[str, Row] = {
     **dict.fromkeys(MOVES, move),
     **dict.fromkeys(SAME, same),
+    **dict.fromkeys(("view_as", "reshape_as", "expand_as"), like),
     **dict.fromkeys(DROPOUTS, dropout),
     **dict.fromkeys(("cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack"), join),
     **dict.fromkeys(("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "fill", "zero"), filled),
