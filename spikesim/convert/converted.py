@@ -56,6 +56,16 @@ class SpikingResult:
     seconds: float
 
     @property
+    def total_spikes(self) -> np.ndarray:
+        """The spikes of all neurons, int64 (images,)."""
+        return sum(self.spikes.values(), np.zeros(len(self.ended), np.int64))
+
+    @property
+    def total_operations(self) -> np.ndarray:
+        """All additions that spikes caused, those that relays pass on included, int64 (images,)."""
+        return sum(self.synaptic_operations.values(), np.zeros(len(self.ended), np.int64))
+
+    @property
     def predictions(self) -> np.ndarray:
         """The class with the largest output after the last step, int64 (images,)."""
         return self.outputs[-1].argmax(axis=1)

@@ -14,7 +14,7 @@ import torch
 from torch import fx, nn
 
 from spikesim.convert.builder import array
-from spikesim.convert.graph import Graph, evaluate
+from spikesim.convert.graph import Graph, Node, evaluate, inside, outside
 from spikesim.convert.lowerings import MODULES, supported
 from spikesim.convert.operators import multiply_accumulates
 from spikesim.convert.tracer import ConcreteTracer, ExampleError, float64_copy, in_float64, samples_of  # fmt: skip
@@ -151,9 +151,7 @@ def _compare(graph: Graph, alone: Alone, images: torch.Tensor, title: str) -> No
     except Exception as error:
         raise ConversionError(f"{title} works for {len(images) + 1} samples at once and fails for {len(images)}: {error}; "
                               "its forward must take any batch size") from error  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
-        found = read_out(graph, images)
+    found = read_out(graph, images)
     if not wanted.isfinite().all():
         raise ConversionError(f"{title} gives nan or infinity on the example; trace it with one that it can work on")
     scale = float(wanted.abs().max()) or 1.0
