@@ -10,7 +10,7 @@ from numba import carray, njit
 
 from spikesim.draws import reached
 from spikesim.engine.delivery import row_of
-from spikesim.engine.native import pointer, pointer_like
+from spikesim.engine.native import VECTOR, add_vector, pointer, pointer_like
 from spikesim.engine.parts import clip
 
 
@@ -28,23 +28,38 @@ def _bytes(inputs_at, one):
 @njit(forceinline=True)
 def _add(weights_at, bits, count, size, inputs_at, jump, one):
     """Add ``count`` weights in a row, times ``size``, to every ``jump``-th input slot."""
-    inputs = carray(pointer_like(inputs_at, one), (count - 1) * jump + 1)
     if bits == 16:
-        _add_row(carray(pointer(weights_at, np.int16), count), size, inputs, jump)
+        _add_row(weights_at, np.int16, count, size, inputs_at, jump, one)
     else:
-        _add_row(carray(pointer(weights_at, np.int32), count), size, inputs, jump)
+        _add_row(weights_at, np.int32, count, size, inputs_at, jump, one)
 
 
 @njit(forceinline=True)
-def _add_row(weights, size, inputs, jump):
+def _add_row(weights_at, dtype, count, size, inputs_at, jump, one):
+    inputs = carray(pointer_like(inputs_at, one), (count - 1) * jump + 1)
+    weights = carray(pointer(weights_at, dtype), count)
     if size == 1 and jump == 1:
-        for k in range(len(weights)):
-            inputs[k] += weights[k]
+        _add_whole(weights_at, dtype, count, inputs_at, one)
     elif jump == 1:  # the product of two int32 as int64: its lower half is one instruction, too
-        for k in range(len(weights)):
+        for k in range(count):
             inputs[k] += np.int64(weights[k]) * np.int64(size)
     else:
         _add_spread(weights, size, inputs, jump)
+
+
+@njit(forceinline=True)
+def _add_whole(weights_at, dtype, count, inputs_at, one):
+    item = _bytes(inputs_at, one)
+    width = carray(pointer(weights_at, dtype), 1).itemsize
+    vectors = count // VECTOR
+    for _ in range(vectors):
+        add_vector(inputs_at, weights_at, one, dtype)
+        inputs_at += VECTOR * item
+        weights_at += VECTOR * width
+    rest = count - vectors * VECTOR
+    inputs, weights = carray(pointer_like(inputs_at, one), rest), carray(pointer(weights_at, dtype), rest)
+    for k in range(rest):
+        inputs[k] += weights[k]
 
 
 @njit
