@@ -16,6 +16,7 @@ SMOOTH = ("exp", "reciprocal", "rsqrt", "square")  # inside of groups, where cli
 FINE = {RATE: 2.0**-15, SIGNED: 2.0**-26}  # what a relay's spike is worth, of the largest sum it passes on; what settles is exact
 BURST = {RATE: 1 << 20, SIGNED: 1 << 21}  # and how many of those it may send in a step
 GRADED = 16  # quanta up to the threshold of neurons that are no rectifiers, in rate coding: their spikes are graded anyway
+OFF_TIES = 1.003**0.5  # on thresholds of products: multiples of two quanta would else lie half-way between those of a third
 ROOM = 4  # how far beyond their threshold these reach, in thresholds a step
 BATCH = 256  # images that are evaluated at once
 
@@ -42,7 +43,8 @@ class Calibration:
     """How thresholds are chosen.
 
     coding: "rate" or "signed"; method: "percentile" of each channel's activations, or "mse", the least squared error of
-    ``steps`` steps; levels: quanta up to the percentile, in signed coding; burst: the most spikes a signed neuron sends at once.
+    ``steps`` steps; levels: quanta up to the percentile, in signed coding; burst: the most spikes a neuron sends at once. In rate
+    coding a burst is a threshold's worth: a spike is worth a threshold / burst, with more than one it may be negative.
     """
 
     coding: str = RATE
@@ -123,6 +125,7 @@ def _thresholds(node: Node, channels: np.ndarray, chosen: Calibration) -> np.nda
     found = np.array([_percentile(channel, percentile) or of_layer for channel in channels])
     if chosen.method == "mse" and not _in_group(node):
         found = np.array([_least_error(channel, chosen.steps) or of_layer for channel in channels])
+    found = found * OFF_TIES if isinstance(node.operator, Product) else found
     ceiling = np.asarray(given.get("high", np.inf), np.float64)
     return np.minimum(found, ceiling) if ceiling.ndim == 0 and ceiling > 0.0 else found
 
