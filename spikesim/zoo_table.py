@@ -14,8 +14,9 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
-from spikesim.convert import ConvertedNetwork, SpikingResult, from_torch
+from spikesim.convert import ConvertedNetwork, from_torch
 from spikesim.convert.calibrate import RATE, SIGNED
 from spikesim.convert.score import relative_error
 from spikesim.errors import DescriptionError
@@ -25,6 +26,7 @@ from spikesim.models import zoo
 READ = (4, 8, 32)  # steps after which rate coding is judged, beside the last one
 CALIBRATION = 512  # training inputs from which thresholds are taken
 LEVELS = 1 << 16  # of signed coding: its error is that of rounding to so many
+COUNTED, COMPARED = 256, 64  # levels and samples of the comparison with the quantised network; more find ties within rounding
 SETTLED = 400  # steps after which signed coding has to be silent; it ends when it is
 REPORTED = 64  # inputs of a report
 SLOW = ("fashion_resnet20",)  # only by name, or with all: minutes to train
@@ -39,9 +41,10 @@ class Row:
     """A model and its conversions.
 
     ann: the metric of the module; snn: of rate coding, by number of steps; settled: of signed coding at its end; error,
-    settled_error: of the outputs, as L2 norm relative to the module's; off_quantised: largest difference of settled outputs from
-    those of the quantised network, relative to its largest; spikes, operations: mean of a sample in rate coding, the latter relative
-    to the module's multiply-accumulates; relays, analog: their number; failure: what went wrong, if something did.
+    settled_error: of the outputs, as L2 norm relative to the module's; off_quantised: with `COUNTED` levels, largest difference
+    of settled outputs from those of the quantised network, relative to its largest; settled_steps: the most that a sample took;
+    spikes, operations: mean of a sample in rate coding, the latter relative to the module's multiply-accumulates; relays, analog:
+    their number; failure: what went wrong, if something did.
     """
 
     model: str
@@ -102,6 +105,7 @@ def _check(counts: Mapping[str, int]) -> None:
 def _row(name: str, steps: int, burst: int, images: int, reports: Path | None, tell: Tell) -> Row:
     """The row of a model; what goes wrong is told in it and does not stop the others."""
     entry, started = zoo.entry(name), time.perf_counter()
+    found: dict[str, Any]
     try:
         found = _measured(name, steps, burst, images, reports, tell)
     except Exception as error:
@@ -120,23 +124,29 @@ def _measured(name: str, steps: int, burst: int, images: int, reports: Path | No
     counted = rate.run(held.inputs, steps=steps)
     read = sorted({step for step in READ if step < steps} | {steps})
     tell(f"signed coding, {len(held.inputs)} samples")
-    signed = from_torch(module, calibration, coding=SIGNED, levels=LEVELS, burst=LEVELS, percentile=100.0)
-    settled = signed.run(held.inputs, steps=SETTLED)
+    settled = _signed(module, calibration, LEVELS).run(held.inputs, steps=SETTLED)
+    tell("signed coding beside the quantised network")
+    off = _off_quantised(_signed(module, calibration, COUNTED), held.inputs[:COMPARED])
     if reports is not None:
         tell("report")
         _report(rate, held, steps, reports / f"{name}.html")
     return {
         "ann": held.score(wanted), "snn": {step: held.score(counted.outputs[step - 1]) for step in read}, "samples": len(held.inputs),
-        "error": relative_error(counted.outputs[-1], wanted), **_settled(signed, settled, held, wanted),
+        "error": relative_error(counted.outputs[-1], wanted), "off_quantised": off,
+        "settled": held.score(settled.outputs[-1]), "settled_error": relative_error(settled.outputs[-1], wanted),
+        "settled_steps": int(settled.ended.max()),
         "spikes": float(counted.total_spikes.mean()), "operations": float(counted.total_operations.mean() / max(rate.report.macs, 1)),
         "relays": len(rate.report.relays), "analog": len(rate.report.analog),
     }  # fmt: skip
 
 
-def _settled(signed: ConvertedNetwork, result: SpikingResult, held: zoo.HeldOut, wanted: np.ndarray) -> dict[str, Any]:
-    outputs, quantised = result.outputs[-1], signed.quantised(held.inputs)
-    return {"settled": held.score(outputs), "settled_error": relative_error(outputs, wanted), "settled_steps": int(result.ended.max()),
-            "off_quantised": float(np.abs(outputs - quantised).max() / (np.abs(quantised).max() or 1.0))}  # fmt: skip
+def _signed(module: nn.Module, calibration: np.ndarray, levels: int) -> ConvertedNetwork:
+    return from_torch(module, calibration, coding=SIGNED, levels=levels, burst=levels, percentile=100.0)
+
+
+def _off_quantised(signed: ConvertedNetwork, inputs: np.ndarray) -> float:
+    wanted = signed.quantised(inputs)
+    return float(np.abs(signed.run(inputs, steps=SETTLED).outputs[-1] - wanted).max() / (np.abs(wanted).max() or 1.0))
 
 
 def _report(converted: ConvertedNetwork, held: zoo.HeldOut, steps: int, path: Path) -> None:
@@ -173,8 +183,8 @@ def table(rows: Sequence[Row], steps: int, burst: int) -> Table:
     spikes = "one spike" if burst == 1 else f"spikes of size up to {burst}"
     made = Table(title="The zoo in spikes", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=(
         f"SNN: rate coding after so many steps, {spikes} a neuron and step; settled: signed coding with {LEVELS:,} levels. err: L2 norm "
-        "relative to the ANN's outputs; =q: largest difference from the quantised network. Spikes and ops (synaptic operations over the "
-        "ANN's MACs) are means of a sample in rate coding."))  # fmt: skip
+        f"relative to the ANN's outputs; =q: largest difference from the quantised network, {COUNTED} levels. "
+        "Spikes and ops (synaptic operations over the ANN's MACs) are means of a sample in rate coding."))  # fmt: skip
     for name in ("model", "family", "metric"):
         made.add_column(name)
     for name in ("ANN", *(f"SNN {step}" for step in read), "settled", f"err {steps}", "err settled", "=q", "spikes", "ops/MACs", "relays",
