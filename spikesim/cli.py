@@ -65,6 +65,24 @@ def bench(
 
 
 @app.command()
+def zoo(
+    names: Annotated[list[str] | None, typer.Argument(help="Models; by default all but the one on Fashion-MNIST.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also the model on Fashion-MNIST.")] = False,
+    steps: Annotated[int, typer.Option(help="Steps of rate coding; it is also judged after 4, 8 and 32.")] = 64,
+    burst: Annotated[int, typer.Option(help="The most spikes a neuron sends in a step of rate coding; 1: plain spikes.")] = 4,
+    images: Annotated[int, typer.Option(help="The most test inputs a model.")] = 500,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures to this file.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Folder for a page of HTML for each model.")] = None,
+) -> None:
+    """Train the models of the zoo (or load them), convert them and print one table: networks beside their spiking copies."""
+    from spikesim.zoo_table import zoo_table
+
+    rows = zoo_table(names or [], everything=everything, steps=steps, burst=burst, images=images, json_path=json, reports=report)
+    if any(row.failure for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command()
 def info() -> None:
     """Print versions, machine, engines, and where compiled kernels are kept."""
     from spikesim.info import print_info

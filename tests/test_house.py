@@ -54,7 +54,7 @@ LAYERS = (
     {"models", "models.zoo", "models.networks", "models.networks.vogels_abbott",
      "models.networks.microcircuit", "models.networks.brunel", "models.networks.feedforward"},
     {"hardware.target", "hardware"},
-    {"info", "run_file", "benchmarks", "bench", "roofline", "profile", "demo", "cli", "__main__"},
+    {"info", "run_file", "benchmarks", "bench", "roofline", "profile", "demo", "zoo_table", "cli", "__main__"},
 )  # fmt: skip
 
 

@@ -7,14 +7,17 @@ import numpy as np
 import torch
 
 from spikesim.convert.graph import Graph, Node, channel_shape, evaluate
-from spikesim.convert.operators import Pointwise, Product, Shape
+from spikesim.convert.operators import Operator, Pointwise, Product, Shape
 from spikesim.errors import DescriptionError
 
 RATE, SIGNED = "rate", "signed"
 GRID = np.linspace(0.1, 1.0, 37)  # thresholds that are tried for the least error, as shares of the largest activation
 SMOOTH = ("exp", "reciprocal", "rsqrt", "square")  # inside of groups, where clipping one value would change all others
-FINE = 2.0**-15  # what a relay's spike is worth, of the largest sum it passes on
-BURST = 1 << 20  # and how many of those it may send in a step
+FINE = {RATE: 2.0**-15, SIGNED: 2.0**-26}  # what a relay's spike is worth, of the largest sum it passes on; what settles is exact
+BURST = {RATE: 1 << 20, SIGNED: 1 << 21}  # and how many of those it may send in a step
+GRADED = 16  # quanta up to the threshold of neurons that are no rectifiers, in rate coding: their spikes are graded anyway
+OFF_TIES = 1.003**0.5  # on thresholds of products: multiples of two quanta would else lie half-way between those of a third
+ROOM = 4  # how far beyond their threshold these reach, in thresholds a step
 BATCH = 256  # images that are evaluated at once
 
 
@@ -23,7 +26,8 @@ class Quantum:
     """What the spikes of one node are worth.
 
     worth: float64 of the node's shape, the value of a spike of size 1; least, most: bounds of the count, in signed coding;
-    burst: the largest size of a spike; clipped: share of the activations beyond what can be expressed.
+    burst: the largest size of a spike; clipped: share of the activations beyond what can be expressed; relay: the value of
+    a spike of size 1 of a relay that passes the node's value on, a fine power of two.
     """
 
     worth: np.ndarray
@@ -31,6 +35,7 @@ class Quantum:
     most: float
     burst: int
     clipped: float
+    relay: float
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,8 @@ class Calibration:
     """How thresholds are chosen.
 
     coding: "rate" or "signed"; method: "percentile" of each channel's activations, or "mse", the least squared error of
-    ``steps`` steps; levels: quanta up to the percentile, in signed coding; burst: the most spikes a signed neuron sends at once.
+    ``steps`` steps; levels: quanta up to the percentile, in signed coding; burst: the most spikes a neuron sends at once. In rate
+    coding a burst is a threshold's worth: a spike is worth a threshold / burst, with more than one it may be negative.
     """
 
     coding: str = RATE
@@ -58,9 +64,7 @@ def calibrate(graph: Graph, images: torch.Tensor, chosen: Calibration) -> dict[s
     """
     sampled = _sampled(graph, images)
     consumers = graph.consumers()
-    return {node.name: Quantum(fine(sampled[node.name]).max(axis=0), -np.inf, np.inf, BURST, 0.0) if node.linear or node.shown
-            else _quantum(node, sampled[node.name], channel_shape(graph, node, consumers), chosen)
-            for node in graph}  # fmt: skip
+    return {node.name: _quantum(node, sampled[node.name], channel_shape(graph, node, consumers), chosen) for node in graph}
 
 
 def _sampled(graph: Graph, images: torch.Tensor) -> Mapping[str, np.ndarray]:
@@ -74,27 +78,41 @@ def _sampled(graph: Graph, images: torch.Tensor) -> Mapping[str, np.ndarray]:
     return values
 
 
-def fine(values: np.ndarray) -> np.ndarray:
-    """What the spikes of a relay of such values are worth: a fine power of two, the same for all, of the values' shape."""
+def _fine(values: np.ndarray, coding: str) -> float:
+    """What the spikes of a relay of such values are worth."""
     largest = float(np.abs(values).max(initial=0.0))
-    return np.full(values.shape, 2.0 ** np.ceil(np.log2(largest * FINE)) if largest > 0.0 else 1.0)
+    return float(2.0 ** np.ceil(np.log2(largest * FINE[coding]))) if largest > 0.0 else 1.0
 
 
 def _quantum(node: Node, values: np.ndarray, shape: Shape, chosen: Calibration) -> Quantum:
+    relay = _fine(values, chosen.coding)
+    if node.linear or node.shown:
+        return Quantum(np.full(node.shape, relay), -np.inf, np.inf, BURST[chosen.coding], 0.0, relay)
     channels = np.abs(np.moveaxis(values.reshape(len(values), shape[0], -1), 1, 0).reshape(shape[0], -1))
     full = _thresholds(node, channels, chosen)
-    clipped = float(np.mean(channels > full[:, None] * (1.0 + 1e-9)))
     per_value = np.broadcast_to(full[:, None], (shape[0], node.size // shape[0])).reshape(node.shape)
+    levels, reach = _levels(node, chosen), _reach(node, chosen)
+    clipped = float(np.mean(channels > reach * full[:, None] * (1.0 + 1e-9)))
     if chosen.coding == RATE:
-        return Quantum(per_value.copy(), -np.inf, np.inf, 1, clipped)
-    levels = _levels(node, chosen)
-    return Quantum(per_value / levels, 0.0 if values.min() >= 0.0 else -levels, levels, chosen.burst, clipped)
+        return Quantum(per_value / levels, -np.inf, np.inf, round(levels * reach), clipped, relay)
+    return Quantum(per_value / levels, -levels * reach if values.min() < 0.0 else 0.0, levels * reach, chosen.burst, clipped, relay)
 
 
 def _levels(node: Node, chosen: Calibration) -> float:
-    """Quanta up to the threshold; quantised activations bring their own number."""
+    """Quanta up to the threshold; in signed coding quantised activations bring their own number."""
+    if chosen.coding == RATE:
+        return float(chosen.burst if rectifies(node.operator) else max(chosen.burst, GRADED))
     own = node.operator.parameters if isinstance(node.operator, Pointwise) and node.operator.function == "qcfs" else {}
     return float(own.get("levels", chosen.levels))
+
+
+def _reach(node: Node, chosen: Calibration) -> float:
+    """The largest value that can be expressed, in thresholds."""
+    if isinstance(node.operator, Pointwise) and node.operator.function == "qcfs":
+        return 1.0
+    if chosen.coding == SIGNED:
+        return np.inf
+    return 1.0 if rectifies(node.operator) else float(ROOM)
 
 
 def _thresholds(node: Node, channels: np.ndarray, chosen: Calibration) -> np.ndarray:
@@ -107,8 +125,16 @@ def _thresholds(node: Node, channels: np.ndarray, chosen: Calibration) -> np.nda
     found = np.array([_percentile(channel, percentile) or of_layer for channel in channels])
     if chosen.method == "mse" and not _in_group(node):
         found = np.array([_least_error(channel, chosen.steps) or of_layer for channel in channels])
+    found = found * OFF_TIES if isinstance(node.operator, Product) else found
     ceiling = np.asarray(given.get("high", np.inf), np.float64)
     return np.minimum(found, ceiling) if ceiling.ndim == 0 and ceiling > 0.0 else found
+
+
+def rectifies(operator: Operator) -> bool:
+    """Whether a function without negative values that is the identity between 0 and its ceiling."""
+    if not isinstance(operator, Pointwise):
+        return False
+    return operator.function in ("relu", "qcfs") or (operator.function == "clamp" and not np.any(operator.parameters["low"]))
 
 
 def _in_group(node: Node) -> bool:

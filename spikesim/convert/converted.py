@@ -189,8 +189,11 @@ def from_torch(module: nn.Module, calibration: Any, *, coding: str = RATE, perce
 
     calibration: inputs like those to come, (n, *input shape), from which thresholds are taken. coding: "rate", the value of a
     neuron is its spikes per step; "signed", spikes of both signs send changes until the network has settled to the quantised
-    module. method: "percentile" of each channel's activations, or "mse", the least error at ``steps`` steps. levels, burst: of
-    signed coding, the quanta up to the percentile, and the most of them that a neuron sends in a step.
+    module. method: "percentile" of each channel's activations, or "mse", the least error at ``steps`` steps. levels: of
+    signed coding, the quanta up to the percentile; nothing is clipped there but quantised activations of the module itself.
+    burst: the most spikes that a neuron sends in a step, as one graded spike. In rate coding a spike is worth the percentile
+    divided by it; from 2 on rectifiers take back what they have sent too much with negative spikes, which makes rates several
+    times more exact (burst spikes: Li & Zeng 2022). With 1, the default, they send plain spikes.
 
     Raises `ConversionError` that names every operator that cannot be converted, with its place in the module.
     """

@@ -14,17 +14,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from spikesim.convert.calibrate import BURST, RATE, Quantum, fine
+from spikesim.convert.calibrate import BURST, RATE, Quantum, rectifies
 from spikesim.convert.graph import Graph, Node, channel_shape, evaluate, reached
-from spikesim.convert.operators import Maximum, Operator, Pointwise, Product, Reshape, Shape, Sum
+from spikesim.convert.operators import Convolution, Maximum, Operator, Pointwise, Product, Reshape, Shape, Sum
 from spikesim.convert.placement import Place, channels_last, fits, identity, rule_of, stored
 from spikesim.network import Network
 from spikesim.neurons import IF, Neuron, SigmaDelta
 from spikesim.neurons import Maximum as MaximumNeuron
 from spikesim.neurons import Product as ProductNeuron
 from spikesim.stimulus import DirectCurrent
+from spikesim.synapses import Delta
 
 READ_OUT = "read-out"
+RELAYED = "relayed"  # the receptor for spikes of relays
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,9 @@ def lower(graph: Graph, quanta: Mapping[str, Quantum], *, coding: str) -> Lowere
     return making.made
 
 
-def fires_up_only(operator: Operator) -> bool:
-    """Whether a rectifier, which an integrate-and-fire neuron with its floor at no spike and its ceiling at one a step is."""
-    if not isinstance(operator, Pointwise):
-        return False
-    return operator.function in ("relu", "qcfs") or (operator.function == "clamp" and not np.any(operator.parameters["low"]))
+def fires_up_only(node: Node, quantum: Quantum) -> bool:
+    """Whether a rectifier with at most one spike a step: an integrate-and-fire neuron has the floor and the ceiling by itself."""
+    return rectifies(node.operator) and quantum.burst == 1
 
 
 def analog_part(graph: Graph, images: np.ndarray | torch.Tensor) -> dict[str, np.ndarray]:
@@ -76,7 +76,7 @@ class _Lowering:
     """The network while it is made."""
 
     def __init__(self, graph: Graph, quanta: Mapping[str, Quantum], coding: str) -> None:
-        self.graph, self.quanta, self.averaged = graph, quanta, coding == RATE
+        self.graph, self.quanta, self.coding, self.averaged = graph, quanta, coding, coding == RATE
         self.made = Lowered()
         self.consumers = graph.consumers()
         zero = np.zeros((1, *graph.input.shape))
@@ -87,13 +87,13 @@ class _Lowering:
         """Add the population of a non-linear node and what feeds it."""
         name, shape = node.inputs[0], channel_shape(self.graph, node, self.consumers)
         if isinstance(node.operator, Pointwise):
-            place = self._add(node.name, shape, self._unary(node, shape), self.quanta[node.name].worth, current=name)
-            self._feed(place, name)
+            place = self._fed(node.name, name, shape, self._unary(node, shape), self.quanta[node.name].worth, current=name)
         else:
             model: Neuron = MULTIPLE[type(node.operator)](len(node.inputs), self._sends(node, shape))
             place = self._add(node.name, shape, model, self.quanta[node.name].worth)
             for read, receptor in zip(node.inputs, model.receptors, strict=True):
-                self._project(self._whole(read), place, receptor=receptor)
+                source = self._whole(read)
+                self.made.network.project(source.population, place.population, identity(source, place, 1.0), delay=0.0, receptor=receptor)
         self.made.places[node.name] = place
         self.made.network.record(place.population, "counts")
 
@@ -101,15 +101,14 @@ class _Lowering:
         """Add a population that never fires and sums the output."""
         shape = channel_shape(self.graph, node, self.consumers)
         current = node.name if node.linear else None
-        place = self._add(READ_OUT, shape, IF(v_threshold=np.inf), np.ones(node.shape), current=current)
+        place = self._fed(READ_OUT, node.name, shape, IF(v_threshold=np.inf), np.ones(node.shape), current=current)
         self.made.places[READ_OUT] = place
-        self._feed(place, node.name)
         self.made.network.record(place.population, "v")
 
     def _unary(self, node: Node, shape: Shape) -> Neuron:
         assert isinstance(node.operator, Pointwise)
         sends = self._sends(node, shape)
-        if self.averaged and fires_up_only(node.operator):
+        if self.averaged and fires_up_only(node, self.quanta[node.name]):
             return IF(v_threshold=sends["quantum"])
         function = "relu" if node.operator.function == "qcfs" else node.operator.function
         given = {} if node.operator.function == "qcfs" else node.operator.parameters
@@ -137,33 +136,42 @@ class _Lowering:
             self.made.shown[name] = current
         return Place(population, shape, worth.reshape(-1)[order])
 
-    def _feed(self, target: Place, name: str, *, coefficient: float = 1.0) -> None:
-        """Project the spikes that make up a node's value onto ``target``."""
+    def _fed(self, name: str, value: str, shape: Shape, model: Neuron, worth: np.ndarray, *, current: str | None = None) -> Place:
+        """Add a population and project the spikes that make up the value of node ``value`` onto it.
+
+        The spikes of relays are worth far less than those of neurons; where both arrive each have a receptor, and so a
+        quantum of their weights, of their own.
+        """
+        feeds = self._feeds(value, shape)
+        relayed = [source.population.name in self.made.relays for source, _, _ in feeds]
+        mixed = any(relayed) and not all(relayed)
+        model = type(model)(**{**model.values(), "receptors": {"input": Delta(), RELAYED: Delta()}}) if mixed else model
+        target = self._add(name, shape, model, worth, current=current)
+        for (source, operator, coefficient), fine in zip(feeds, relayed, strict=True):
+            rule = rule_of(operator, source, target, coefficient) if operator else identity(source, target, coefficient)
+            receptor = (RELAYED if fine else "input") if mixed else None
+            self.made.network.project(source.population, target.population, rule, delay=0.0, receptor=receptor)
+        return target
+
+    def _feeds(self, name: str, shape: Shape, coefficient: float = 1.0) -> list[tuple[Place, Operator | None, float]]:
+        """The spikes that make up a node's value, for a population of ``shape``: sources, and what lies between."""
         node = self.graph.nodes[name]
         if not self.from_spikes[name]:
-            return
+            return []
         if isinstance(node.operator, Sum):
-            for read, factor in zip(node.inputs, node.operator.coefficients, strict=True):
-                self._feed(target, read, coefficient=coefficient * factor)
-        elif isinstance(node.operator, Reshape):
-            self._feed(target, node.inputs[0], coefficient=coefficient)
-        elif not node.linear or not fits(node.operator, target, node.shape):
-            self._project(self._spikes(name), target, coefficient=coefficient)
-        else:
-            self._connect(target, node, coefficient)
+            terms = zip(node.inputs, node.operator.coefficients, strict=True)
+            return [feed for read, factor in terms for feed in self._feeds(read, shape, coefficient * factor)]
+        if isinstance(node.operator, Reshape):
+            return self._feeds(node.inputs[0], shape, coefficient)
+        if not node.linear or (isinstance(node.operator, Convolution) and shape != node.shape):
+            return [(self._spikes(name), None, coefficient)]
+        return [(self._source(node), node.operator, coefficient)]
 
-    def _connect(self, target: Place, node: Node, coefficient: float) -> None:
-        """Project by the node's operator from what the node reads."""
+    def _source(self, node: Node) -> Place:
+        """What a linear node reads, stored so that its operator can."""
         read = self.graph.nodes[node.inputs[0]]
         source = self._spikes(read.name)
-        if not fits(node.operator, source, read.shape):
-            source = self._relay(read, f"{read.name}.relay", read.shape)
-        rule = rule_of(node.operator, source, target, coefficient)
-        self.made.network.project(source.population, target.population, rule, delay=0.0)
-
-    def _project(self, source: Place, target: Place, *, coefficient: float = 1.0, receptor: str | None = None) -> None:
-        rule = identity(source, target, coefficient)
-        self.made.network.project(source.population, target.population, rule, delay=0.0, receptor=receptor)
+        return source if fits(node.operator, source, read.shape) else self._relay(read, f"{read.name}.relay", read.shape)
 
     def _spikes(self, name: str) -> Place:
         """The population whose spikes make up a node's value."""
@@ -184,12 +192,11 @@ class _Lowering:
     def _relay(self, node: Node, name: str, shape: Shape, *, current: str | None = None) -> Place:
         """The relay of a node under a shape, made when it is first asked for."""
         if name not in self.made.relays:
-            worth = fine(self.quanta[node.name].worth) if not node.linear and not node.shown else self.quanta[node.name].worth
-            model = SigmaDelta(function="identity", quantum=float(worth.flat[0]), burst=BURST)
-            place = self._add(name, shape, model, worth, current=current)
+            worth = self.quanta[node.name].relay
+            model = SigmaDelta(function="identity", quantum=worth, burst=BURST[self.coding])
+            place = self._fed(name, node.name, shape, model, np.full(node.shape, worth), current=current)
             self.made.relays[name] = place
             self.made.network.record(place.population, "counts")
-            self._feed(place, node.name)
         return self.made.relays[name]
 
 

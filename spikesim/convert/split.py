@@ -81,7 +81,7 @@ def bounds(node: Node, quantum: Quantum, averaged: bool) -> tuple[float, float]:
     """The least and the greatest value that a neuron can express, in units of a spike's worth."""
     if not averaged:
         return quantum.least, quantum.most
-    return 0.0 if fires_up_only(node.operator) else -float(quantum.burst), float(quantum.burst)
+    return 0.0 if fires_up_only(node, quantum) else -float(quantum.burst), float(quantum.burst)
 
 
 def clipped(node: Node, value: torch.Tensor, quantum: Quantum, averaged: bool) -> torch.Tensor:

@@ -75,7 +75,7 @@ class Stepper(nn.Module):
     def _fire(self, node: Node, read: list[torch.Tensor], state: Any, threshold: torch.Tensor,
               step: int) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:  # fmt: skip
         """The sizes of a population's spikes and its new state."""
-        if self.averaged and fires_up_only(node.operator):
+        if self.averaged and fires_up_only(node, self.quanta[node.name]):
             v = (threshold / 2.0 if state is None else state[0]) + read[0]
             spike = _Spike.apply(v / threshold - 1.0)
             return spike, (v - threshold * spike,)

@@ -45,7 +45,8 @@ def small_graph():
         Node("folded", Reshape(), ("both",), (2, 4)), Node("third", full(5, 8), ("folded",), (5,)),
         Node("last", Pointwise("relu"), ("third",), (5,)), Node("classes", full(3, 5), ("last",), (3,), 0.1 * random.normal(size=3)),
     )  # fmt: skip
-    return Graph({node.name: node for node in nodes}, "classes", "softmax", (UGLY,))
+    counted = {node.name: replace(node, macs=node.operator.weights.size) if isinstance(node.operator, Full) else node for node in nodes}
+    return Graph(counted, "classes", "softmax", (UGLY,))
 
 
 def quanta_of(graph, coding, **settings):
@@ -56,7 +57,7 @@ def convert(coding, **settings):
     graph, chosen = small_graph(), Calibration(coding=coding, **settings)
     quanta = calibrate(graph, IMAGES, chosen)
     lowered = lower(graph, quanta, coding=coding)
-    return ConvertedNetwork(report_of(graph, quanta, lowered, chosen), graph, quanta, lowered, coding)
+    return ConvertedNetwork(report_of(graph, quanta, lowered, chosen), graph.input.shape, graph, quanta, lowered, coding)
 
 
 @pytest.fixture(scope="module", params=[RATE, SIGNED])
@@ -72,13 +73,29 @@ def compared(converted):
 # ---- the error's parts -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("coding", [RATE, SIGNED])
-def test_nothing_is_clipped_by_thresholds_at_the_largest_value(coding):
+@pytest.mark.parametrize("burst", [1, 4])
+def test_nothing_is_clipped_by_thresholds_at_the_largest_value(burst):
     graph = small_graph()
-    most = error_split(graph, quanta_of(graph, coding, percentile=100.0), IMAGES, coding=coding, steps=8)
-    less = error_split(graph, quanta_of(graph, coding, percentile=80.0), IMAGES, coding=coding, steps=8)
+    most = error_split(graph, quanta_of(graph, RATE, percentile=100.0, burst=burst), IMAGES, coding=RATE, steps=8)
+    less = error_split(graph, quanta_of(graph, RATE, percentile=80.0, burst=burst), IMAGES, coding=RATE, steps=8)
     assert all(part.clipping < 1e-12 for part in most.values())
     assert all(part.clipping > 1e-3 for part in less.values())
+
+
+def test_signed_coding_clips_nothing():
+    """Its quanta do not depend on how far the counts reach."""
+    graph = small_graph()
+    found = error_split(graph, quanta_of(graph, SIGNED, percentile=80.0), IMAGES, coding=SIGNED, steps=8)
+    assert all(part.clipping < 1e-12 for part in found.values())
+
+
+def test_bursts_make_rates_more_exact():
+    """A spike is worth a quarter, and what is sent too much is taken back: neither stairs nor the order of spikes err as much."""
+    graph = small_graph()
+    plain, bursts = (error_split(graph, quanta_of(graph, RATE, percentile=100.0, burst=burst), IMAGES, coding=RATE, steps=STEPS)
+                     for burst in (1, 4))  # fmt: skip
+    assert bursts[READ_OUT].total < 0.5 * plain[READ_OUT].total
+    assert bursts["rectified"].quantisation == pytest.approx(plain["rectified"].quantisation / 4.0, rel=0.3)
 
 
 def test_settled_signed_coding_has_no_unevenness_but_an_unsettled_one_has():
@@ -228,8 +245,10 @@ def test_the_layers_are_those_of_the_network(converted, compared):
     assert compared.work.operations + compared.work.relayed_operations == pytest.approx(operations)
     assert compared.work.macs == 167
     assert compared.energy.analog == pytest.approx(1e-3 * 4.6 * 48)
-    relayed = rows["both"].work.relayed_operations
-    assert compared.energy.snn == pytest.approx(1e-3 * (4.6 * (48 + relayed) + 0.9 * compared.work.operations))
+    bursts = sum(rows[name].work.operations for name in rows if name in result.spikes and converted.quanta[name].burst > 1)
+    assert (bursts > 0.0) == (converted.coding == RATE)  # of the neuron that is no rectifier
+    graded = rows["both"].work.relayed_operations + bursts
+    assert compared.energy.snn == pytest.approx(1e-3 * (4.6 * (48 + graded) + 0.9 * (compared.work.operations - bursts)))
 
 
 def test_the_score_is_that_of_the_run(converted, compared):
