@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from spikesim.convert.calibrate import BURST, RATE, Quantum, fine
-from spikesim.convert.graph import Graph, Node, channel_shape, evaluate, reached
+from spikesim.convert.graph import READ_OUT, Graph, Node, channel_shape, evaluate, reached
 from spikesim.convert.operators import Maximum, Operator, Pointwise, Product, Reshape, Shape, Sum
 from spikesim.convert.placement import Place, channels_last, fits, identity, rule_of, stored
 from spikesim.network import Network
@@ -23,8 +23,6 @@ from spikesim.neurons import IF, Neuron, SigmaDelta
 from spikesim.neurons import Maximum as MaximumNeuron
 from spikesim.neurons import Product as ProductNeuron
 from spikesim.stimulus import DirectCurrent
-
-READ_OUT = "read-out"
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ class _Lowering:
     def read_out(self, node: Node) -> None:
         """Add a population that never fires and sums the output."""
         shape = channel_shape(self.graph, node, self.consumers)
-        current = node.name if node.linear else None
+        current = node.name if node.linear or node.shown else None
         place = self._add(READ_OUT, shape, IF(v_threshold=np.inf), np.ones(node.shape), current=current)
         self.made.places[READ_OUT] = place
         self._feed(place, node.name)

@@ -21,7 +21,7 @@ LARGEST = 1 << 22  # weights of a merged operator, above which pooling is not me
 
 
 def rewrite(graph: Graph) -> Graph:
-    """An equal graph with fewer nodes."""
+    """A graph that computes the same with fewer operators behind each other; it has the multiply-accumulates of the old one."""
     before: list[Node] = []
     while [id(node) for node in graph] != [id(node) for node in before]:
         before = list(graph)
@@ -42,10 +42,13 @@ def _apply(rule: Rule, graph: Graph) -> Graph:
         while len(nodes[name].inputs) == 1:
             source = nodes[nodes[name].inputs[0]]
             read = nodes[source.inputs[0]].shape if source.inputs else ()
-            merged = rule(nodes[name], source, readers[source.name] == 1, read)
+            share = source.macs // readers[source.name]  # of what the module computes once for all readers
+            merged = rule(nodes[name], replace(source, macs=share), readers[source.name] == 1, read)
             if merged is None:
                 break
             nodes[name] = merged
+            if share:
+                nodes[source.name] = replace(source, macs=source.macs - share)
             for name_read in merged.inputs:
                 readers[name_read] += 1
             readers[source.name] -= 1
@@ -65,7 +68,7 @@ def _read_through_reshape(node: Node, source: Node, alone: bool, read: Shape) ->
     """Operators on flat arrays do not care for the shape."""
     if not isinstance(source.operator, Reshape) or source.bias is not None or not isinstance(node.operator, Reshape | Along | Full):
         return None
-    return replace(node, inputs=source.inputs)
+    return replace(node, inputs=source.inputs, macs=node.macs + source.macs)
 
 
 def _along_along(node: Node, source: Node, alone: bool, read: Shape) -> Node | None:
@@ -109,9 +112,9 @@ def _channels_then_convolution(node: Node, source: Node, alone: bool, read: Shap
             node, source, replace(conv, weights=conv.weights * of_group.reshape(*conv.weights.shape[:2], *(1,) * len(conv.stride)))
         )
     outputs, inputs = before.matrix.shape
-    if conv.groups > 1 or conv.transposed or inputs > outputs or (inputs == outputs and not alone):
+    if conv.groups > 1 or inputs > outputs or (inputs == outputs and not alone):
         return None
-    weights = np.einsum("oc...,ci->oi...", conv.weights, before.matrix.toarray())
+    weights = np.einsum("co...,ci->io..." if conv.transposed else "oc...,ci->oi...", conv.weights, before.matrix.toarray())
     return _merged(node, source, replace(conv, weights=weights))
 
 
@@ -156,18 +159,21 @@ def _along_then_full(node: Node, source: Node, alone: bool, read: Shape) -> Node
     if not (isinstance(full, Full) and isinstance(before, Along)):
         return None
     outputs, inputs = before.matrix.shape
-    if len(full.weights) * full.weights.shape[1] // outputs * inputs > LARGEST:
+    rows, columns = full.weights.shape
+    if inputs > outputs and rows * (columns // outputs) * inputs > LARGEST:
         return None
-    blocks = full.weights.reshape(len(full.weights), -1, outputs, before.inner)
-    mixed = np.moveaxis(np.tensordot(blocks, before.matrix.toarray(), axes=(2, 0)), 3, 2)
-    return _merged(node, source, Full(np.ascontiguousarray(mixed.reshape(len(full.weights), -1))))
+    blocks = full.weights.reshape(rows, -1, outputs, before.inner).swapaxes(2, 3)
+    mixed = (blocks.reshape(-1, outputs) @ before.matrix).reshape(*blocks.shape[:3], inputs).swapaxes(2, 3)
+    return _merged(node, source, Full(np.ascontiguousarray(mixed.reshape(rows, -1))))
 
 
 def _identity(node: Node, source: Node, alone: bool, read: Shape) -> Node | None:
     """Take what passes everything on out of the way of its reader."""
     trivial = source.bias is None and len(source.inputs) == 1 and (
         (isinstance(source.operator, Sum) and source.operator.coefficients == (1.0,)) or _is_identity(source))  # fmt: skip
-    return replace(node, inputs=source.inputs) if trivial and isinstance(node.operator, Along | Full | Reshape) else None
+    if not trivial or not isinstance(node.operator, Along | Full | Reshape):
+        return None
+    return replace(node, inputs=source.inputs, macs=node.macs + source.macs)
 
 
 def _is_identity(node: Node) -> bool:
@@ -216,11 +222,14 @@ RULES: tuple[Rule, ...] = (
 
 
 def _divide_sums(graph: Graph) -> Graph:
-    """Convolutions and full matrices that read a concatenation, a sum of placements, read each part for themselves."""
+    """Convolutions and full matrices that read a concatenation, a sum of placements, read each part for themselves.
+
+    Only those that the placements will be merged into: otherwise there would be a relay for each part instead of one.
+    """
     nodes: dict[str, Node] = {}
     for node in graph:
         source = nodes[node.inputs[0]] if len(node.inputs) == 1 else None
-        if source is None or not isinstance(node.operator, Convolution | Full) or not _concatenation(source, nodes):
+        if source is None or not _concatenation(source, nodes) or not _takes_placements(node, source, nodes):
             nodes[node.name] = node
             continue
         shares = [nodes[nodes[name].inputs[0]].size for name in source.inputs]
@@ -228,7 +237,8 @@ def _divide_sums(graph: Graph) -> Graph:
                       macs=node.macs * shares[at] // sum(shares)) for at, name in enumerate(source.inputs)]  # fmt: skip
         nodes |= {part.name: part for part in parts}
         total = Sum(source.operator.coefficients)  # type: ignore[attr-defined]
-        nodes[node.name] = replace(_merged(node, source, total), inputs=tuple(part.name for part in parts), macs=0)
+        left = node.macs - sum(part.macs for part in parts)
+        nodes[node.name] = replace(_merged(node, source, total), inputs=tuple(part.name for part in parts), macs=left)
     return _needed(replace(graph, nodes=nodes))
 
 
@@ -236,3 +246,12 @@ def _concatenation(node: Node, nodes: dict[str, Node]) -> bool:
     placed = [nodes[name].operator for name in node.inputs]
     return isinstance(node.operator, Sum) and len(placed) > 1 and all(
         isinstance(along, Along) and along.matrix.shape[0] > along.matrix.shape[1] for along in placed)  # fmt: skip
+
+
+def _takes_placements(node: Node, source: Node, nodes: dict[str, Node]) -> bool:
+    """Whether the node is a full matrix, or a convolution of one group and the placements are of channels."""
+    if not isinstance(node.operator, Convolution):
+        return isinstance(node.operator, Full)
+    inner, parts = math.prod(source.shape[1:]), [nodes[name] for name in source.inputs]
+    return node.operator.groups == 1 and all(
+        part.operator.inner == inner and part.operator.matrix.shape[0] == source.shape[0] for part in parts)  # type: ignore[attr-defined]  # fmt: skip
