@@ -5,7 +5,6 @@ pooling into what follows, a concatenation is divided among the operators that r
 sum of spikes there is passed on by a relay (see `spikesim.convert.lower`).
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 from scipy import sparse
 
 from spikesim.convert.graph import Graph, Node, node_value
-from spikesim.convert.operators import Along, Convolution, Full, Reshape, Shape, Sum
+from spikesim.convert.operators import Along, Convolution, Full, Reshape, Shape, Sum, channel_matrix
 
 LARGEST = 1 << 22  # weights of a merged operator, above which pooling is not merged into a full matrix
 
@@ -85,36 +84,33 @@ def _along_along(node: Node, source: Node, alone: bool, read: Shape) -> Node | N
 
 def _convolution_then_channels(node: Node, source: Node, alone: bool, read: Shape) -> Node | None:
     """A factor for each output channel, as batch normalisation has one."""
-    if not (alone and isinstance(node.operator, Along) and isinstance(source.operator, Convolution) and _per_channel(node, source.shape)):
+    conv, gains = source.operator, _gains(node, source.shape)
+    if not (alone and isinstance(conv, Convolution)) or gains is None:
         return None
-    gains, conv = node.operator.matrix.diagonal(), source.operator
+    space = (1,) * len(conv.stride)
     if conv.transposed:
-        weights = conv.weights * gains.reshape(conv.groups, 1, -1).repeat(len(conv.weights) // conv.groups, 1).reshape(
-            len(conv.weights), -1, *(1,) * len(conv.stride))  # fmt: skip
+        of_input = gains.reshape(conv.groups, 1, -1).repeat(len(conv.weights) // conv.groups, 1)
+        weights = conv.weights * of_input.reshape(*conv.weights.shape[:2], *space)
     else:
-        weights = conv.weights * gains.reshape(-1, *(1,) * (conv.weights.ndim - 1))
+        weights = conv.weights * gains.reshape(-1, 1, *space)
     return _merged(node, source, replace(conv, weights=weights))
 
 
 def _channels_then_convolution(node: Node, source: Node, alone: bool, read: Shape) -> Node | None:
-    """What mixes channels without mixing places, read by a convolution of one group; a factor for each channel, by any."""
+    """A factor for each channel, read by any convolution; what mixes channels without mixing places, by one of one group."""
     conv, before = node.operator, source.operator
-    if not (isinstance(conv, Convolution) and isinstance(before, Along)) or before.inner != math.prod(source.shape[1:]):
+    if not isinstance(conv, Convolution) or not isinstance(before, Along) or read[1:] != source.shape[1:]:
         return None
-    if before.matrix.shape[0] != source.shape[0] or read != (before.matrix.shape[1], *source.shape[1:]):
+    gains, space = _gains(source, read), (1,) * len(conv.stride)
+    if gains is not None and conv.transposed:
+        return _merged(node, source, replace(conv, weights=conv.weights * gains.reshape(-1, 1, *space)))
+    if gains is not None:
+        of_output = gains.reshape(conv.groups, 1, -1).repeat(len(conv.weights) // conv.groups, 1)
+        return _merged(node, source, replace(conv, weights=conv.weights * of_output.reshape(*conv.weights.shape[:2], *space)))
+    mixing = channel_matrix(before, read)
+    if mixing is None or conv.groups > 1 or read[0] > source.shape[0] or (read[0] == source.shape[0] and not alone):
         return None
-    if _per_channel(source, source.shape):
-        gains = before.matrix.diagonal()
-        if conv.transposed:
-            return _merged(node, source, replace(conv, weights=conv.weights * gains.reshape(-1, *(1,) * (conv.weights.ndim - 1))))
-        of_group = gains.reshape(conv.groups, 1, -1).repeat(len(conv.weights) // conv.groups, 1)
-        return _merged(
-            node, source, replace(conv, weights=conv.weights * of_group.reshape(*conv.weights.shape[:2], *(1,) * len(conv.stride)))
-        )
-    outputs, inputs = before.matrix.shape
-    if conv.groups > 1 or inputs > outputs or (inputs == outputs and not alone):
-        return None
-    weights = np.einsum("co...,ci->io..." if conv.transposed else "oc...,ci->oi...", conv.weights, before.matrix.toarray())
+    weights = np.einsum("co...,ci->io..." if conv.transposed else "oc...,ci->oi...", conv.weights, mixing.toarray())
     return _merged(node, source, replace(conv, weights=weights))
 
 
@@ -189,13 +185,11 @@ def _along_identity(node: Node, source: Node, alone: bool, read: Shape) -> Node 
     return replace(node, operator=Reshape()) if _is_identity(node) else None
 
 
-def _per_channel(node: Node, shape: Shape) -> bool:
-    """Whether the node multiplies each channel of a value of ``shape`` by a number."""
-    along = node.operator
-    if not isinstance(along, Along) or along.inner != math.prod(shape[1:]) or along.matrix.shape != (shape[0], shape[0]):
-        return False
-    entries = along.matrix.tocoo()
-    return bool((entries.row == entries.col).all())
+def _gains(node: Node, read: Shape) -> np.ndarray | None:
+    """The number by which a node multiplies each channel of the value of shape ``read``, None if it does anything else."""
+    matrix = channel_matrix(node.operator, read) if isinstance(node.operator, Along) and node.shape == read else None
+    entries = None if matrix is None else matrix.tocoo()
+    return None if matrix is None or entries is None or (entries.row != entries.col).any() else matrix.diagonal()
 
 
 def _merged(node: Node, source: Node, operator) -> Node:
@@ -252,6 +246,9 @@ def _takes_placements(node: Node, source: Node, nodes: dict[str, Node]) -> bool:
     """Whether the node is a full matrix, or a convolution of one group and the placements are of channels."""
     if not isinstance(node.operator, Convolution):
         return isinstance(node.operator, Full)
-    inner, parts = math.prod(source.shape[1:]), [nodes[name] for name in source.inputs]
-    return node.operator.groups == 1 and all(
-        part.operator.inner == inner and part.operator.matrix.shape[0] == source.shape[0] for part in parts)  # type: ignore[attr-defined]  # fmt: skip
+    parts = [nodes[name] for name in source.inputs]
+    return node.operator.groups == 1 and all(_of_channels(part, nodes[part.inputs[0]].shape) for part in parts)
+
+
+def _of_channels(node: Node, read: Shape) -> bool:
+    return read[1:] == node.shape[1:] and isinstance(node.operator, Along) and channel_matrix(node.operator, read) is not None
