@@ -46,11 +46,13 @@ def _apply(rule: Rule, graph: Graph) -> Graph:
             if merged is None:
                 break
             nodes[name] = merged
-            if share:
+            if source.name not in merged.inputs:
                 nodes[source.name] = replace(source, macs=source.macs - share)
             for name_read in merged.inputs:
                 readers[name_read] += 1
             readers[source.name] -= 1
+            if not readers[source.name]:
+                readers.update({name_read: readers[name_read] - 1 for name_read in source.inputs})
     return _needed(replace(graph, nodes=nodes))
 
 

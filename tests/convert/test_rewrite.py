@@ -219,7 +219,7 @@ class Skipping(nn.Module):
         return sum(skipped, self.head(x.flatten(1)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(names=st.lists(st.sampled_from(sorted(ANY)), min_size=1, max_size=6), skip=st.integers(0, 5), seed=st.integers(0, 99))
 def test_any_chain_of_layers(names, skip, seed):
     """Any order of layers, one of which is read by the output as well, is the same after rewriting."""
@@ -228,7 +228,7 @@ def test_any_chain_of_layers(names, skip, seed):
     images = x
     with torch.no_grad():
         for name in names:
-            if math.prod(x.shape[1:]) > 800:
+            if math.prod(x.shape[1:]) > 200:
                 break
             layers.append(ANY[name](*x.shape[1:]).double().eval())
             for value in (*layers[-1].parameters(), *layers[-1].buffers()):
