@@ -104,7 +104,8 @@ def _convolution(operator: Convolution, x: torch.Tensor) -> torch.Tensor:
     weights = torch.as_tensor(operator.weights)
     if operator.transposed:
         transposed = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)[dims - 1]
-        return transposed(x, weights, None, operator.stride, operator.padding, operator.output_padding, operator.groups, operator.dilation)
+        ragged = operator.output_padding or 0
+        return transposed(x, weights, None, operator.stride, operator.padding, ragged, operator.groups, operator.dilation)
     convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[dims - 1]
     return convolve(x, weights, None, operator.stride, operator.padding, operator.dilation, operator.groups)
 

@@ -76,7 +76,7 @@ def _convolution(operator: Convolution, source: Place, target: Place, coefficien
               "channels_last": True}  # fmt: skip
     if operator.transposed:
         weights = operator.weights * worth.reshape(-1, 1, *space)
-        return ConvTranspose(weights, output_padding=operator.output_padding or tuple(0 for _ in space), **common)
+        return ConvTranspose(weights, output_padding=operator.output_padding or 0, **common)
     outputs = len(operator.weights) // operator.groups
     of_group = np.repeat(worth.reshape(operator.groups, -1), outputs, axis=0)
     return Conv(operator.weights * of_group.reshape(*of_group.shape, *space), **common)
