@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from spikesim.convert.graph import Node
+from spikesim.convert.graph import READ_OUT, Node
 from spikesim.convert.operators import (
     Along,
     Convolution,
@@ -240,7 +240,7 @@ class Builder:
     def _unique(self, wanted: str) -> str:
         name = re.sub(r"[^\w.@+-]+", "_", wanted).strip("._ ") or "value"
         number, found = 1, name
-        while found in self.nodes:
+        while found in self.nodes or found == READ_OUT:
             number += 1
             found = f"{name}_{number}"
         return found

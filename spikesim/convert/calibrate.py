@@ -8,9 +8,11 @@ import torch
 
 from spikesim.convert.graph import Graph, Node, channel_shape, evaluate
 from spikesim.convert.operators import Operator, Pointwise, Product, Shape
-from spikesim.errors import DescriptionError
+from spikesim.description import Description, real, whole
+from spikesim.errors import DescriptionError, unknown_name
 
-RATE, SIGNED = "rate", "signed"
+RATE, SIGNED = CODINGS = "rate", "signed"
+METHODS = "percentile", "mse"
 GRID = np.linspace(0.1, 1.0, 37)  # thresholds that are tried for the least error, as shares of the largest activation
 SMOOTH = ("exp", "reciprocal", "rsqrt", "square")  # inside of groups, where clipping one value would change all others
 FINE = {RATE: 2.0**-15, SIGNED: 2.0**-26}  # what a relay's spike is worth, of the largest sum it passes on; what settles is exact
@@ -38,8 +40,7 @@ class Quantum:
     relay: float
 
 
-@dataclass(frozen=True)
-class Calibration:
+class Calibration(Description):
     """How thresholds are chosen.
 
     coding: "rate" or "signed"; method: "percentile" of each channel's activations, or "mse", the least squared error of
@@ -49,10 +50,15 @@ class Calibration:
 
     coding: str = RATE
     method: str = "percentile"
-    percentile: float = 99.9
-    levels: int = 32
-    steps: int = 32
-    burst: int = 1
+    percentile: float = real(default=99.9, above=0.0, at_most=100.0)
+    levels: int = whole(default=32, at_least=1)
+    steps: int = whole(default=32, at_least=1)
+    burst: int = whole(default=1, at_least=1)
+
+    def check(self) -> None:
+        for key, known in (("coding", CODINGS), ("method", METHODS)):
+            if getattr(self, key) not in known:
+                raise unknown_name(key, getattr(self, key), known, where=f"Calibration.{key}")
 
 
 def calibrate(graph: Graph, images: torch.Tensor, chosen: Calibration) -> dict[str, Quantum]:

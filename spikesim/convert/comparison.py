@@ -16,8 +16,7 @@ import torch
 from spikesim.convert.calibrate import BATCH
 from spikesim.convert.converted import ConvertedNetwork, SpikingResult, checked_images
 from spikesim.convert.energy import Energy, EnergyConstants, energy
-from spikesim.convert.graph import inside
-from spikesim.convert.lower import READ_OUT
+from spikesim.convert.graph import READ_OUT, inside
 from spikesim.convert.report import ConversionReport
 from spikesim.convert.score import Score, checked_labels, score
 from spikesim.convert.split import ErrorSplit, error_split

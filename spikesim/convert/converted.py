@@ -13,15 +13,16 @@ from torch import nn
 
 from spikesim.convert.calibrate import RATE, SIGNED, Calibration, Quantum, calibrate
 from spikesim.convert.cost import fan_outs, synaptic_operations
-from spikesim.convert.graph import Graph, inside, outside
-from spikesim.convert.lower import READ_OUT, Lowered, analog_part, lower
+from spikesim.convert.graph import READ_OUT, Graph, inside, outside
+from spikesim.convert.lower import Lowered, analog_part, lower
 from spikesim.convert.operators import Shape
 from spikesim.convert.report import ConversionReport, report_of
 from spikesim.convert.rewrite import rewrite
-from spikesim.convert.stepper import Stepper, quantised
+from spikesim.convert.split import stairs
+from spikesim.convert.stepper import Stepper
 from spikesim.convert.trace import trace
 from spikesim.description import checked_number, frozen_array, limits
-from spikesim.errors import DescriptionError
+from spikesim.errors import DescriptionError, KindError
 from spikesim.network import Network
 from spikesim.recording import Recording
 from spikesim.simulation import Simulation
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     from spikesim.convert.comparison import Comparison
     from spikesim.convert.energy import EnergyConstants
 
-PERCENTILE = limits(None, above=0.0, at_most=100.0, varies=False)
-MARGIN = limits(None, at_least=0.0, varies=False)
+MARGIN = limits(None, above=0.0, varies=False)
 BITS = {RATE: 16, SIGNED: 32}  # of weights: rates are coarser than their rounding, what settles is compared to the last digit
 MEMORY = 1 << 28  # bytes of currents and spike counts that are held at once
 
@@ -67,8 +67,8 @@ class SpikingResult:
 
     @property
     def predictions(self) -> np.ndarray:
-        """The class with the largest output after the last step, int64 (images,)."""
-        return self.outputs[-1].argmax(axis=1)
+        """The class with the largest output after the last step, int64 (images,), or (images, *shape without the last axis)."""
+        return self.outputs[-1].argmax(axis=-1)
 
     def accuracy(self, labels: Any) -> np.ndarray:
         """The share of right predictions after each step, float64 (steps,)."""
@@ -76,6 +76,8 @@ class SpikingResult:
         if labels.shape != self.outputs.shape[1:2] or self.outputs.ndim != 3:
             raise DescriptionError(f"accuracy: expected outputs (steps, images, classes) and one label for each of "
                                    f"{self.outputs.shape[1]} images, got {self.outputs.shape} and {labels.shape}")  # fmt: skip
+        if labels.min() < 0 or labels.max() >= self.outputs.shape[2]:
+            raise DescriptionError(f"accuracy: expected labels from 0 to {self.outputs.shape[2] - 1}, got {labels.min()} to {labels.max()}")
         return (self.outputs.argmax(axis=2) == labels).mean(axis=1)
 
 
@@ -100,8 +102,12 @@ class ConvertedNetwork:
 
     def quantised(self, images: Any) -> np.ndarray:
         """The output to which signed coding settles: that of the network with every activation rounded to its quantum."""
-        found = quantised(self.graph, self.quanta, inside(self.graph, self._checked(images)))[self.graph.output]
-        return outside(self.graph, found).numpy()
+        if self.coding != SIGNED:
+            raise DescriptionError("quantised: rate coding does not settle; convert with coding='signed'")
+        shown = inside(self.graph, self._checked(images, "quantised"))
+        with torch.no_grad():
+            settled = stairs(self.graph, self.quanta, shown, coding=SIGNED, steps=1)[self.graph.output]
+            return outside(self.graph, settled).numpy()
 
     def run(self, images: Any, *, steps: int, confidence: float | None = None, counts: bool = False, engine: str = "cpu",
             progress: bool = True) -> SpikingResult:  # fmt: skip
@@ -114,7 +120,7 @@ class ConvertedNetwork:
         """
         if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
             raise DescriptionError(f"run: expected a whole number of steps from 1 on, got {steps!r}")
-        images = self._checked(images)
+        images = self._checked(images, "run")
         started = time.perf_counter()
         simulation = Simulation(self.network, dt=1.0, engine=engine, threads=1, precision="float64", weight_bits=BITS[self.coding],
                                 progress=progress)  # fmt: skip
@@ -176,10 +182,10 @@ class ConvertedNetwork:
         with torch.no_grad():
             return outside(self.graph, torch.from_numpy(shaped)).numpy()
 
-    def _checked(self, images: Any) -> np.ndarray:
-        images, shape = checked_images(images, "run: images"), self.shape
+    def _checked(self, images: Any, what: str) -> np.ndarray:
+        images, shape = checked_images(images, f"{what}: images"), self.shape
         if images.shape[1:] != shape:
-            raise DescriptionError(f"run: expected images of shape (n, {', '.join(map(str, shape))}), got {images.shape}")
+            raise DescriptionError(f"{what}: expected images of shape (n, {', '.join(map(str, shape))}), got {images.shape}")
         return images
 
 
@@ -197,7 +203,7 @@ def from_torch(module: nn.Module, calibration: Any, *, coding: str = RATE, perce
 
     Raises `ConversionError` that names every operator that cannot be converted, with its place in the module.
     """
-    chosen = Calibration(coding, method, checked_number(percentile, "from_torch: percentile", PERCENTILE), levels, steps, burst)
+    chosen = Calibration(coding=coding, method=method, percentile=percentile, levels=levels, steps=steps, burst=burst)
     images = checked_images(calibration, "from_torch: calibration")
     graph = rewrite(trace(module, images, allow_analog=allow_analog))
     quanta = calibrate(graph, inside(graph, images), chosen)
@@ -207,7 +213,11 @@ def from_torch(module: nn.Module, calibration: Any, *, coding: str = RATE, perce
 
 def checked_images(images: Any, what: str) -> np.ndarray:
     """A batch of images as float64."""
-    array = frozen_array(images.detach().cpu().double().numpy() if isinstance(images, torch.Tensor) else images, what)
+    if isinstance(images, torch.Tensor):
+        if images.is_meta or images.is_complex():
+            raise KindError(f"{what}: expected real numbers, got a tensor of {images.dtype} on the device {images.device}")
+        images = images.detach().cpu().to_dense().double().numpy()
+    array = frozen_array(images, what)
     if array.ndim < 2 or len(array) == 0:
         raise DescriptionError(f"{what}: expected shape (n, *input shape) with at least one image, got {array.shape}")
     if not np.isfinite(array).all():

@@ -14,6 +14,8 @@ import torch
 
 from spikesim.convert.operators import LINEAR, Convolution, Input, Operator, Reshape, Shape, compute
 
+READ_OUT = "read-out"  # the population that sums the output; no node is called so
+
 
 @dataclass(frozen=True, eq=False)
 class Node:

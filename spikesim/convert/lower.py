@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from spikesim.convert.calibrate import BURST, RATE, Quantum, rectifies
-from spikesim.convert.graph import Graph, Node, channel_shape, evaluate, reached
+from spikesim.convert.graph import READ_OUT, Graph, Node, channel_shape, evaluate, reached
 from spikesim.convert.operators import Convolution, Maximum, Operator, Pointwise, Product, Reshape, Shape, Sum
 from spikesim.convert.placement import Place, channels_last, fits, identity, rule_of, stored
 from spikesim.network import Network
@@ -25,7 +25,6 @@ from spikesim.neurons import Product as ProductNeuron
 from spikesim.stimulus import DirectCurrent
 from spikesim.synapses import Delta
 
-READ_OUT = "read-out"
 RELAYED = "relayed"  # the receptor for spikes of relays
 
 
@@ -100,7 +99,7 @@ class _Lowering:
     def read_out(self, node: Node) -> None:
         """Add a population that never fires and sums the output."""
         shape = channel_shape(self.graph, node, self.consumers)
-        current = node.name if node.linear else None
+        current = node.name if node.linear or node.shown else None
         place = self._fed(READ_OUT, node.name, shape, IF(v_threshold=np.inf), np.ones(node.shape), current=current)
         self.made.places[READ_OUT] = place
         self.made.network.record(place.population, "v")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch.nn import functional
 
 Shape = tuple[int, ...]
@@ -103,7 +104,8 @@ def _convolution(operator: Convolution, x: torch.Tensor) -> torch.Tensor:
     weights = torch.as_tensor(operator.weights)
     if operator.transposed:
         transposed = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)[dims - 1]
-        return transposed(x, weights, None, operator.stride, operator.padding, operator.output_padding, operator.groups, operator.dilation)
+        ragged = operator.output_padding or 0
+        return transposed(x, weights, None, operator.stride, operator.padding, ragged, operator.groups, operator.dilation)
     convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[dims - 1]
     return convolve(x, weights, None, operator.stride, operator.padding, operator.dilation, operator.groups)
 
@@ -175,6 +177,15 @@ def compute(operator: Operator, inputs: list[torch.Tensor]) -> torch.Tensor:
     if isinstance(operator, Maximum):
         return torch.stack(inputs).amax(dim=0)
     return LINEAR[type(operator)](operator, *inputs)
+
+
+def channel_matrix(operator: Along, shape: Shape) -> Any:
+    """The matrix (channels out, channels in) that an operator is for values of ``shape``, or None if it mixes places."""
+    places = math.prod(shape[1:])
+    if operator.inner % places:
+        return None
+    outer = math.prod(shape) // (operator.matrix.shape[1] * operator.inner)
+    return sparse.csr_array(sparse.kron(sparse.kron(sparse.eye_array(outer), operator.matrix), sparse.eye_array(operator.inner // places)))
 
 
 def multiply_accumulates(operator: Operator, inputs: int, outputs: int) -> int:

@@ -7,6 +7,7 @@ population it is neuron r channels + c.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -14,7 +15,7 @@ from scipy import sparse
 from spikesim.connectivity import Along as AlongRule
 from spikesim.connectivity import Conv, ConvTranspose, Dense
 from spikesim.connectivity.structured import Structured
-from spikesim.convert.operators import Along, Convolution, Full, Operator, Shape
+from spikesim.convert.operators import Along, Convolution, Full, Operator, Shape, channel_matrix
 from spikesim.population import Population
 
 
@@ -75,7 +76,7 @@ def _convolution(operator: Convolution, source: Place, target: Place, coefficien
               "channels_last": True}  # fmt: skip
     if operator.transposed:
         weights = operator.weights * worth.reshape(-1, 1, *space)
-        return ConvTranspose(weights, output_padding=operator.output_padding or tuple(0 for _ in space), **common)
+        return ConvTranspose(weights, output_padding=operator.output_padding or 0, **common)
     outputs = len(operator.weights) // operator.groups
     of_group = np.repeat(worth.reshape(operator.groups, -1), outputs, axis=0)
     return Conv(operator.weights * of_group.reshape(*of_group.shape, *space), **common)
@@ -83,26 +84,31 @@ def _convolution(operator: Convolution, source: Place, target: Place, coefficien
 
 def _along(operator: Along, source: Place, target: Place, coefficient: float) -> AlongRule:
     """Structured where the operator acts on channels alone or on places alone, else entry by entry."""
-    matrix, inner = operator.matrix, operator.inner
-    outputs, inputs = matrix.shape
-    on_channels = inputs == source.channels and inner == source.places == target.places and outputs == target.channels
-    on_places = source.places % (inputs * inner) == 0 and source.channels == target.channels and (
-        source.places // inputs * outputs == target.places)  # fmt: skip
-    if on_channels:
-        inner = 1
-    elif on_places:
-        inner *= source.channels
-    worth = source.worth.reshape(-1, inputs, inner)
-    if (on_channels or on_places) and not np.ptp(worth, axis=0).any():
+    small = _as_stored(operator, source, target)
+    if small is not None:
+        matrix, inner = small
+        worth = source.worth.reshape(-1, matrix.shape[1], inner)
         one = worth[0]  # (inputs, inner)
-        if not np.ptp(one, axis=0).any():
+        if not np.ptp(worth, axis=0).any() and not np.ptp(one, axis=0).any():
             return AlongRule(matrix * coefficient, inner=inner, gains=one[0])
-        if not np.ptp(one, axis=1).any():
+        if not np.ptp(worth, axis=0).any() and not np.ptp(one, axis=1).any():
             return AlongRule(sparse.csr_array(matrix * (coefficient * one[:, 0])[None, :]), inner=inner)
-    outer = len(source.order) // (inputs * operator.inner)
-    spread = sparse.kron(sparse.kron(sparse.eye_array(outer), matrix), sparse.eye_array(operator.inner), format="csr")
+    outer = len(source.order) // (operator.matrix.shape[1] * operator.inner)
+    spread = sparse.kron(sparse.kron(sparse.eye_array(outer), operator.matrix), sparse.eye_array(operator.inner), format="csr")
     entries = sparse.csr_array(spread)[target.order][:, source.order]
     return AlongRule(sparse.csr_array(entries * (coefficient * source.worth)[None, :]))
+
+
+def _as_stored(operator: Along, source: Place, target: Place) -> tuple[Any, int] | None:
+    """Matrix and inner for values with the channels last, where it mixes only channels, or only places; else None."""
+    outputs, inputs = operator.matrix.shape
+    mixing = channel_matrix(operator, source.shape) if source.places == target.places else None
+    if mixing is not None:
+        return mixing, 1
+    blocks, rest = divmod(source.places, inputs * operator.inner)
+    if rest or source.channels != target.channels or blocks * outputs * operator.inner != target.places:
+        return None
+    return operator.matrix, operator.inner * source.channels
 
 
 def identity(source: Place, target: Place, coefficient: float) -> AlongRule:

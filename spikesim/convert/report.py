@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from spikesim.convert.calibrate import Calibration, Quantum
-from spikesim.convert.graph import Graph, Node, reached
-from spikesim.convert.lower import READ_OUT, Lowered
+from spikesim.convert.graph import READ_OUT, Graph, Node, reached
+from spikesim.convert.lower import Lowered
 from spikesim.convert.operators import Shape
 
 
@@ -17,8 +17,9 @@ class LayerReport:
     """One population.
 
     population: its name; where: the operator in the module; neuron: its model; shape: of the value; macs: the module's
-    multiply-accumulates for one input in the linear operators that feed it; worth: (least, largest) value of a spike, None
-    for the read-out; clipped: the share of the calibration's activations beyond what its neurons can express.
+    multiply-accumulates for one input in the linear operators that feed it and no earlier layer; worth: (least, largest)
+    value of a spike, None for the read-out; clipped: the share of the calibration's activations beyond what its neurons can
+    express.
     """
 
     population: str
@@ -72,29 +73,35 @@ class ConversionReport:
 
 def report_of(graph: Graph, quanta: Mapping[str, Quantum], lowered: Lowered, settings: Calibration) -> ConversionReport:
     """The report of a graph and the network that was made of it."""
-    layers = [_layer(node, graph, quanta[node.name], lowered) for node in graph if not node.linear and not node.shown]
+    counted: set[str] = set()
+    layers = [_layer(node, graph, quanta[node.name], lowered, counted) for node in graph if not node.linear and not node.shown]
     output = graph.nodes[graph.output]
-    layers.append(LayerReport(READ_OUT, output.where, "sums, never fires", output.shape, _feeding(output, graph), None, None))
+    fed = _feeding([output.name], graph, counted)
+    layers.append(LayerReport(READ_OUT, output.where, "sums, never fires", output.shape, fed, None, None))
     relays = tuple((name, graph.nodes[relayed(name, graph)].where) for name in lowered.relays)
     from_image = reached(graph)[0]
     input_macs = sum(node.macs for node in graph if node.macs and from_image[node.inputs[0]])
     return ConversionReport(tuple(layers), relays, graph.analog, graph.outside, input_macs, settings)
 
 
-def _layer(node: Node, graph: Graph, quantum: Quantum, lowered: Lowered) -> LayerReport:
+def _layer(node: Node, graph: Graph, quantum: Quantum, lowered: Lowered, counted: set[str]) -> LayerReport:
     place = lowered.places[node.name]
     function = getattr(place.population.model, "function", None)
     neuron = type(place.population.model).__name__ + (f" {function}" if function else "")
-    fed = sum(_feeding(graph.nodes[name], graph) for name in dict.fromkeys(node.inputs))
     worth = float(quantum.worth.min()), float(quantum.worth.max())
-    return LayerReport(node.name, node.where, neuron, node.shape, fed, worth, quantum.clipped)
+    return LayerReport(node.name, node.where, neuron, node.shape, _feeding(node.inputs, graph, counted), worth, quantum.clipped)
 
 
-def _feeding(node: Node, graph: Graph) -> int:
-    """Multiply-accumulates of the linear operators from the last neurons up to a node."""
-    if not node.linear:
-        return 0
-    return node.macs + sum(_feeding(graph.nodes[name], graph) for name in node.inputs)
+def _feeding(names: Sequence[str], graph: Graph, counted: set[str]) -> int:
+    """Multiply-accumulates of the linear operators from the last neurons up to some nodes; each is counted once."""
+    total, ahead = 0, list(names)
+    while ahead:
+        node = graph.nodes[ahead.pop()]
+        if node.linear and node.name not in counted:
+            counted.add(node.name)
+            total += node.macs
+            ahead.extend(node.inputs)
+    return total
 
 
 def relayed(name: str, graph: Graph) -> str:

@@ -5,7 +5,6 @@ pooling into what follows, a concatenation is divided among the operators that r
 sum of spikes there is passed on by a relay (see `spikesim.convert.lower`).
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -15,13 +14,13 @@ import torch
 from scipy import sparse
 
 from spikesim.convert.graph import Graph, Node, node_value
-from spikesim.convert.operators import Along, Convolution, Full, Reshape, Shape, Sum
+from spikesim.convert.operators import Along, Convolution, Full, Reshape, Shape, Sum, channel_matrix
 
 LARGEST = 1 << 22  # weights of a merged operator, above which pooling is not merged into a full matrix
 
 
 def rewrite(graph: Graph) -> Graph:
-    """An equal graph with fewer nodes."""
+    """A graph that computes the same with fewer operators behind each other; it has the multiply-accumulates of the old one."""
     before: list[Node] = []
     while [id(node) for node in graph] != [id(node) for node in before]:
         before = list(graph)
@@ -42,13 +41,18 @@ def _apply(rule: Rule, graph: Graph) -> Graph:
         while len(nodes[name].inputs) == 1:
             source = nodes[nodes[name].inputs[0]]
             read = nodes[source.inputs[0]].shape if source.inputs else ()
-            merged = rule(nodes[name], source, readers[source.name] == 1, read)
+            share = source.macs // readers[source.name]  # of what the module computes once for all readers
+            merged = rule(nodes[name], replace(source, macs=share), readers[source.name] == 1, read)
             if merged is None:
                 break
             nodes[name] = merged
+            if source.name not in merged.inputs:
+                nodes[source.name] = replace(source, macs=source.macs - share)
             for name_read in merged.inputs:
                 readers[name_read] += 1
             readers[source.name] -= 1
+            if not readers[source.name]:
+                readers.update({name_read: readers[name_read] - 1 for name_read in source.inputs})
     return _needed(replace(graph, nodes=nodes))
 
 
@@ -65,7 +69,7 @@ def _read_through_reshape(node: Node, source: Node, alone: bool, read: Shape) ->
     """Operators on flat arrays do not care for the shape."""
     if not isinstance(source.operator, Reshape) or source.bias is not None or not isinstance(node.operator, Reshape | Along | Full):
         return None
-    return replace(node, inputs=source.inputs)
+    return replace(node, inputs=source.inputs, macs=node.macs + source.macs)
 
 
 def _along_along(node: Node, source: Node, alone: bool, read: Shape) -> Node | None:
@@ -82,36 +86,33 @@ def _along_along(node: Node, source: Node, alone: bool, read: Shape) -> Node | N
 
 def _convolution_then_channels(node: Node, source: Node, alone: bool, read: Shape) -> Node | None:
     """A factor for each output channel, as batch normalisation has one."""
-    if not (alone and isinstance(node.operator, Along) and isinstance(source.operator, Convolution) and _per_channel(node, source.shape)):
+    conv, gains = source.operator, _gains(node, source.shape)
+    if not (alone and isinstance(conv, Convolution)) or gains is None:
         return None
-    gains, conv = node.operator.matrix.diagonal(), source.operator
+    space = (1,) * len(conv.stride)
     if conv.transposed:
-        weights = conv.weights * gains.reshape(conv.groups, 1, -1).repeat(len(conv.weights) // conv.groups, 1).reshape(
-            len(conv.weights), -1, *(1,) * len(conv.stride))  # fmt: skip
+        of_input = gains.reshape(conv.groups, 1, -1).repeat(len(conv.weights) // conv.groups, 1)
+        weights = conv.weights * of_input.reshape(*conv.weights.shape[:2], *space)
     else:
-        weights = conv.weights * gains.reshape(-1, *(1,) * (conv.weights.ndim - 1))
+        weights = conv.weights * gains.reshape(-1, 1, *space)
     return _merged(node, source, replace(conv, weights=weights))
 
 
 def _channels_then_convolution(node: Node, source: Node, alone: bool, read: Shape) -> Node | None:
-    """What mixes channels without mixing places, read by a convolution of one group; a factor for each channel, by any."""
+    """A factor for each channel, read by any convolution; what mixes channels without mixing places, by one of one group."""
     conv, before = node.operator, source.operator
-    if not (isinstance(conv, Convolution) and isinstance(before, Along)) or before.inner != math.prod(source.shape[1:]):
+    if not isinstance(conv, Convolution) or not isinstance(before, Along) or read[1:] != source.shape[1:]:
         return None
-    if before.matrix.shape[0] != source.shape[0] or read != (before.matrix.shape[1], *source.shape[1:]):
+    gains, space = _gains(source, read), (1,) * len(conv.stride)
+    if gains is not None and conv.transposed:
+        return _merged(node, source, replace(conv, weights=conv.weights * gains.reshape(-1, 1, *space)))
+    if gains is not None:
+        of_output = gains.reshape(conv.groups, 1, -1).repeat(len(conv.weights) // conv.groups, 1)
+        return _merged(node, source, replace(conv, weights=conv.weights * of_output.reshape(*conv.weights.shape[:2], *space)))
+    mixing = channel_matrix(before, read)
+    if mixing is None or conv.groups > 1 or read[0] > source.shape[0] or (read[0] == source.shape[0] and not alone):
         return None
-    if _per_channel(source, source.shape):
-        gains = before.matrix.diagonal()
-        if conv.transposed:
-            return _merged(node, source, replace(conv, weights=conv.weights * gains.reshape(-1, *(1,) * (conv.weights.ndim - 1))))
-        of_group = gains.reshape(conv.groups, 1, -1).repeat(len(conv.weights) // conv.groups, 1)
-        return _merged(
-            node, source, replace(conv, weights=conv.weights * of_group.reshape(*conv.weights.shape[:2], *(1,) * len(conv.stride)))
-        )
-    outputs, inputs = before.matrix.shape
-    if conv.groups > 1 or conv.transposed or inputs > outputs or (inputs == outputs and not alone):
-        return None
-    weights = np.einsum("oc...,ci->oi...", conv.weights, before.matrix.toarray())
+    weights = np.einsum("co...,ci->io..." if conv.transposed else "oc...,ci->oi...", conv.weights, mixing.toarray())
     return _merged(node, source, replace(conv, weights=weights))
 
 
@@ -156,18 +157,21 @@ def _along_then_full(node: Node, source: Node, alone: bool, read: Shape) -> Node
     if not (isinstance(full, Full) and isinstance(before, Along)):
         return None
     outputs, inputs = before.matrix.shape
-    if len(full.weights) * full.weights.shape[1] // outputs * inputs > LARGEST:
+    rows, columns = full.weights.shape
+    if inputs > outputs and rows * (columns // outputs) * inputs > LARGEST:
         return None
-    blocks = full.weights.reshape(len(full.weights), -1, outputs, before.inner)
-    mixed = np.moveaxis(np.tensordot(blocks, before.matrix.toarray(), axes=(2, 0)), 3, 2)
-    return _merged(node, source, Full(np.ascontiguousarray(mixed.reshape(len(full.weights), -1))))
+    blocks = full.weights.reshape(rows, -1, outputs, before.inner).swapaxes(2, 3)
+    mixed = (blocks.reshape(-1, outputs) @ before.matrix).reshape(*blocks.shape[:3], inputs).swapaxes(2, 3)
+    return _merged(node, source, Full(np.ascontiguousarray(mixed.reshape(rows, -1))))
 
 
 def _identity(node: Node, source: Node, alone: bool, read: Shape) -> Node | None:
     """Take what passes everything on out of the way of its reader."""
     trivial = source.bias is None and len(source.inputs) == 1 and (
         (isinstance(source.operator, Sum) and source.operator.coefficients == (1.0,)) or _is_identity(source))  # fmt: skip
-    return replace(node, inputs=source.inputs) if trivial and isinstance(node.operator, Along | Full | Reshape) else None
+    if not trivial or not isinstance(node.operator, Along | Full | Reshape):
+        return None
+    return replace(node, inputs=source.inputs, macs=node.macs + source.macs)
 
 
 def _is_identity(node: Node) -> bool:
@@ -183,13 +187,11 @@ def _along_identity(node: Node, source: Node, alone: bool, read: Shape) -> Node 
     return replace(node, operator=Reshape()) if _is_identity(node) else None
 
 
-def _per_channel(node: Node, shape: Shape) -> bool:
-    """Whether the node multiplies each channel of a value of ``shape`` by a number."""
-    along = node.operator
-    if not isinstance(along, Along) or along.inner != math.prod(shape[1:]) or along.matrix.shape != (shape[0], shape[0]):
-        return False
-    entries = along.matrix.tocoo()
-    return bool((entries.row == entries.col).all())
+def _gains(node: Node, read: Shape) -> np.ndarray | None:
+    """The number by which a node multiplies each channel of the value of shape ``read``, None if it does anything else."""
+    matrix = channel_matrix(node.operator, read) if isinstance(node.operator, Along) and node.shape == read else None
+    entries = None if matrix is None else matrix.tocoo()
+    return None if matrix is None or entries is None or (entries.row != entries.col).any() else matrix.diagonal()
 
 
 def _merged(node: Node, source: Node, operator) -> Node:
@@ -216,11 +218,14 @@ RULES: tuple[Rule, ...] = (
 
 
 def _divide_sums(graph: Graph) -> Graph:
-    """Convolutions and full matrices that read a concatenation, a sum of placements, read each part for themselves."""
+    """Convolutions and full matrices that read a concatenation, a sum of placements, read each part for themselves.
+
+    Only those that the placements will be merged into: otherwise there would be a relay for each part instead of one.
+    """
     nodes: dict[str, Node] = {}
     for node in graph:
         source = nodes[node.inputs[0]] if len(node.inputs) == 1 else None
-        if source is None or not isinstance(node.operator, Convolution | Full) or not _concatenation(source, nodes):
+        if source is None or not _concatenation(source, nodes) or not _takes_placements(node, source, nodes):
             nodes[node.name] = node
             continue
         shares = [nodes[nodes[name].inputs[0]].size for name in source.inputs]
@@ -228,7 +233,8 @@ def _divide_sums(graph: Graph) -> Graph:
                       macs=node.macs * shares[at] // sum(shares)) for at, name in enumerate(source.inputs)]  # fmt: skip
         nodes |= {part.name: part for part in parts}
         total = Sum(source.operator.coefficients)  # type: ignore[attr-defined]
-        nodes[node.name] = replace(_merged(node, source, total), inputs=tuple(part.name for part in parts), macs=0)
+        left = node.macs - sum(part.macs for part in parts)
+        nodes[node.name] = replace(_merged(node, source, total), inputs=tuple(part.name for part in parts), macs=left)
     return _needed(replace(graph, nodes=nodes))
 
 
@@ -236,3 +242,15 @@ def _concatenation(node: Node, nodes: dict[str, Node]) -> bool:
     placed = [nodes[name].operator for name in node.inputs]
     return isinstance(node.operator, Sum) and len(placed) > 1 and all(
         isinstance(along, Along) and along.matrix.shape[0] > along.matrix.shape[1] for along in placed)  # fmt: skip
+
+
+def _takes_placements(node: Node, source: Node, nodes: dict[str, Node]) -> bool:
+    """Whether the node is a full matrix, or a convolution of one group and the placements are of channels."""
+    if not isinstance(node.operator, Convolution):
+        return isinstance(node.operator, Full)
+    parts = [nodes[name] for name in source.inputs]
+    return node.operator.groups == 1 and all(_of_channels(part, nodes[part.inputs[0]].shape) for part in parts)
+
+
+def _of_channels(node: Node, read: Shape) -> bool:
+    return read[1:] == node.shape[1:] and isinstance(node.operator, Along) and channel_matrix(node.operator, read) is not None

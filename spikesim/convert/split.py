@@ -30,8 +30,8 @@ import numpy as np
 import torch
 
 from spikesim.convert.calibrate import RATE, Quantum
-from spikesim.convert.graph import Graph, Node, Values, evaluate
-from spikesim.convert.lower import READ_OUT, fires_up_only
+from spikesim.convert.graph import READ_OUT, Graph, Node, Values, evaluate
+from spikesim.convert.lower import fires_up_only
 from spikesim.convert.stepper import Stepper, plain_operator
 
 AT_ONCE = 16  # images that are stepped at once: all values of all neurons are held
@@ -92,7 +92,10 @@ def clipped(node: Node, value: torch.Tensor, quantum: Quantum, averaged: bool) -
 
 
 def stairs(graph: Graph, quanta: Mapping[str, Quantum], images: torch.Tensor, *, coding: str, steps: int) -> Values:
-    """The values of the network in which every activation lies on the staircase of its neuron."""
+    """The values of the network in which every activation lies on the staircase of its neuron; what is not finite is not sent.
+
+    In signed coding ``steps`` does not matter: this is where the network settles.
+    """
     averaged = coding == RATE
     stairs = steps if averaged else 1
 
@@ -100,7 +103,8 @@ def stairs(graph: Graph, quanta: Mapping[str, Quantum], images: torch.Tensor, *,
         quantum = quanta[node.name]
         worth = torch.from_numpy(quantum.worth)
         least, most = (stairs * bound for bound in bounds(node, quantum, averaged))
-        return torch.nan_to_num(torch.floor(value * stairs / worth + 0.5), nan=0.0).clamp(least, most) * worth / stairs
+        count = torch.floor(value * stairs / worth + 0.5)
+        return torch.where(count.isfinite(), count.clamp(least, most), 0.0) * worth / stairs
 
     nodes = {node.name: node if node.linear or node.shown else replace(node, operator=plain_operator(node)) for node in graph}
     return evaluate(replace(graph, nodes=nodes), images, neuron=rounded)

@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from spikesim.convert.calibrate import RATE, Quantum
 from spikesim.convert.graph import Graph, Node, evaluate, node_value, reached
 from spikesim.convert.lower import fires_up_only
-from spikesim.convert.operators import Convolution, Full, Operator, Pointwise, compute
+from spikesim.convert.operators import Convolution, Full, Maximum, Operator, Pointwise, Product, compute
 
 State = dict[str, tuple[torch.Tensor, ...]]
 
@@ -34,7 +33,7 @@ class Stepper(nn.Module):
         self.spikes = reached(graph)[1]
         weighted = [node for node in graph if isinstance(node.operator, Convolution | Full)]
         self.weights = nn.ParameterList(nn.Parameter(torch.tensor(node.operator.weights)) for node in weighted)  # type: ignore[union-attr]
-        neurons = [node.name for node in graph if not node.linear and not node.shown]
+        neurons = [node.name for node in graph if self._fires(node.name)]
         self.thresholds = nn.ParameterList(nn.Parameter(torch.tensor(quanta[name].worth)) for name in neurons)
         self.place = {node.name: at for at, node in enumerate(weighted)} | {name: at for at, name in enumerate(neurons)}
 
@@ -50,7 +49,7 @@ class Stepper(nn.Module):
         for step in range(1, steps + 1):
             given = analog if self.averaged or step == 1 else None
             values, sizes = self._step(graph, given, state, step, len(images))
-            total = total + values[graph.output] + (given[graph.output] if given and graph.nodes[graph.output].linear else 0.0)
+            total = total + values[graph.output] + (given[graph.output] if given and not self._fires(graph.output) else 0.0)
             yield total / step if self.averaged else total, sizes
 
     def _step(self, graph: Graph, analog: Any, state: State, step: int, batch: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -65,7 +64,7 @@ class Stepper(nn.Module):
                 values[node.name] = node_value(replace(node, bias=None), read)
                 continue
             if analog is not None:
-                read = [x + analog[name] if self.graph.nodes[name].linear or self.graph.nodes[name].shown else x
+                read = [x + analog[name] if not self._fires(name) else x
                         for x, name in zip(read, node.inputs, strict=True)]  # fmt: skip
             threshold = self.thresholds[self.place[node.name]]
             sizes[node.name], state[node.name] = self._fire(node, read, state.get(node.name), threshold, step)
@@ -81,17 +80,28 @@ class Stepper(nn.Module):
             return spike, (v - threshold * spike,)
         sums = [x if state is None else before + x for before, x in zip(read if state is None else state[:-1], read, strict=True)]
         sent = torch.zeros_like(sums[0]) if state is None else state[-1]
-        time = float(step) if self.averaged else 1.0
-        value = time * compute(plain_operator(node), [u / time for u in sums])
+        scaled = _value(node, sums, float(step) if self.averaged else 1.0) / threshold
         quantum = self.quanta[node.name]
-        wanted = _Round.apply(value / threshold).clamp(quantum.least, quantum.most)
-        size = torch.nan_to_num(wanted - sent, nan=0.0).clamp(-quantum.burst, quantum.burst)
+        wanted = torch.where(scaled.isfinite(), _Round.apply(scaled).clamp(quantum.least, quantum.most), sent)
+        size = (wanted - sent).clamp(-quantum.burst, quantum.burst)
         return size, (*sums, sent + size)
+
+    def _fires(self, name: str) -> bool:
+        return not (self.graph.nodes[name].linear or self.graph.nodes[name].shown)
 
     def _with_parameters(self) -> Graph:
         nodes = {node.name: replace(node, operator=replace(node.operator, weights=self.weights[self.place[node.name]]))
                  if isinstance(node.operator, Convolution | Full) else node for node in self.graph}  # fmt: skip
         return replace(self.graph, nodes=nodes)
+
+
+def _value(node: Node, sums: list[torch.Tensor], time: float) -> torch.Tensor:
+    """What a neuron has to send after ``time`` steps, computed in the order in which `spikesim.neurons` does."""
+    if isinstance(node.operator, Product):
+        return sums[0] * (sums[1] / time)
+    if isinstance(node.operator, Maximum):
+        return compute(node.operator, sums)
+    return time * compute(plain_operator(node), [u / time for u in sums])
 
 
 def plain_operator(node: Node) -> Operator:
@@ -124,19 +134,3 @@ class _Round(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         return gradient
-
-
-def quantised(graph: Graph, quanta: Mapping[str, Quantum], images: Any) -> dict[str, torch.Tensor]:
-    """The values of the quantised network, to which signed coding settles: every neuron's value rounded to its quantum."""
-
-    def rounded(node: Node, value: torch.Tensor) -> torch.Tensor:
-        quantum = quanta[node.name]
-        return torch.floor(value / torch.from_numpy(quantum.worth) + 0.5).clamp(quantum.least, quantum.most) * torch.from_numpy(
-            quantum.worth
-        )
-
-    with torch.no_grad():
-        plain = replace(
-            graph, nodes={node.name: node if node.linear or node.shown else replace(node, operator=plain_operator(node)) for node in graph}
-        )
-        return evaluate(plain, np.asarray(images), neuron=rounded)

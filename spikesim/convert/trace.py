@@ -14,7 +14,7 @@ import torch
 from torch import fx, nn
 
 from spikesim.convert.builder import array
-from spikesim.convert.graph import Graph, Node, evaluate, inside, outside
+from spikesim.convert.graph import Graph, evaluate, inside, outside
 from spikesim.convert.lowerings import MODULES, supported
 from spikesim.convert.operators import multiply_accumulates
 from spikesim.convert.tracer import ConcreteTracer, ExampleError, float64_copy, in_float64, samples_of  # fmt: skip

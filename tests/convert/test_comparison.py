@@ -14,13 +14,13 @@ from spikesim.convert.comparison import compare
 from spikesim.convert.converted import ConvertedNetwork
 from spikesim.convert.energy import GIVEN, EnergyConstants, energy
 from spikesim.convert.figures import error_bars, over_steps, work_bars
-from spikesim.convert.graph import Graph, Node, evaluate
-from spikesim.convert.lower import READ_OUT, lower
+from spikesim.convert.graph import READ_OUT, Graph, Node, evaluate
+from spikesim.convert.lower import lower
 from spikesim.convert.operators import Full, Input, Pointwise, Reshape, Sum
 from spikesim.convert.report import report_of
 from spikesim.convert.score import checked_labels, relative_error, score
 from spikesim.convert.split import decoded, error_split, stairs
-from spikesim.convert.stepper import Stepper, quantised
+from spikesim.convert.stepper import Stepper
 from spikesim.convert.work import macs_of_readers
 from spikesim.errors import DescriptionError, KindError
 
@@ -45,8 +45,8 @@ def small_graph():
         Node("folded", Reshape(), ("both",), (2, 4)), Node("third", full(5, 8), ("folded",), (5,)),
         Node("last", Pointwise("relu"), ("third",), (5,)), Node("classes", full(3, 5), ("last",), (3,), 0.1 * random.normal(size=3)),
     )  # fmt: skip
-    counted = {node.name: replace(node, macs=node.operator.weights.size) if isinstance(node.operator, Full) else node for node in nodes}
-    return Graph(counted, "classes", "softmax", (UGLY,))
+    costs = {node.name: node.operator.weights.size for node in nodes if isinstance(node.operator, Full)}
+    return Graph({node.name: replace(node, macs=costs.get(node.name, 0)) for node in nodes}, "classes", "softmax", (UGLY,))
 
 
 def quanta_of(graph, coding, **settings):
@@ -149,7 +149,12 @@ def test_the_parts_bound_the_total(coding):
 def test_the_stairs_of_signed_coding_are_the_quantised_network():
     graph = small_graph()
     quanta = quanta_of(graph, SIGNED)
-    expected = quantised(graph, quanta, IMAGES)
+
+    def rounded(node, value):
+        quantum, worth = quanta[node.name], torch.from_numpy(quanta[node.name].worth)
+        return torch.floor(value / worth + 0.5).clamp(quantum.least, quantum.most) * worth
+
+    expected = evaluate(graph, IMAGES, neuron=rounded)
     found = stairs(graph, quanta, torch.from_numpy(IMAGES), coding=SIGNED, steps=7)
     assert all(torch.equal(found[name], expected[name]) for name in graph.nodes)
 
