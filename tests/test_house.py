@@ -42,7 +42,7 @@ LAYERS = (
     {"convert.builder", "convert.lowerings", "convert.lowerings.table", "convert.lowerings.arithmetic", "convert.lowerings.groups",
      "convert.lowerings.linear", "convert.lowerings.pointwise", "convert.lowerings.pooling", "convert.lowerings.shape"},
     {"convert.tracer", "convert.walk", "convert.regions", "convert.trace"},
-    {"convert.rewrite", "convert.calibrate", "convert.placement", "convert.lower", "convert.stepper", "convert.cost"},
+    {"convert.rewrite", "convert.calibrate", "convert.placement", "convert.lower", "convert.stepper", "convert.tune", "convert.cost"},
     {"convert.report", "convert.converted", "convert.split", "convert.score", "convert.energy", "convert.work", "convert.comparison",
      "convert.tables", "convert.figures", "convert.html", "convert"},
     {"models.seeded", "models.data", "models.data.split", "models.data.idx", "models.data.fashion", "models.data.optical_digits",

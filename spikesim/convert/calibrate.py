@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from spikesim.convert.graph import Graph, Node, channel_shape, evaluate
 from spikesim.convert.operators import Operator, Pointwise, Product, Shape
-from spikesim.description import Description, real, whole
+from spikesim.description import Description, flag, real, whole
 from spikesim.errors import DescriptionError, unknown_name
 
 RATE, SIGNED = CODINGS = "rate", "signed"
@@ -29,7 +30,8 @@ class Quantum:
 
     worth: float64 of the node's shape, the value of a spike of size 1; least, most: bounds of the count, in signed coding;
     burst: the largest size of a spike; clipped: share of the activations beyond what can be expressed; relay: the value of
-    a spike of size 1 of a relay that passes the node's value on, a fine power of two.
+    a spike of size 1 of a relay that passes the node's value on, a fine power of two; start: what tuning adds to the first
+    potential, of the node's shape.
     """
 
     worth: np.ndarray
@@ -38,6 +40,7 @@ class Quantum:
     burst: int
     clipped: float
     relay: float
+    start: Any = 0.0
 
 
 class Calibration(Description):
@@ -45,7 +48,8 @@ class Calibration(Description):
 
     coding: "rate" or "signed"; method: "percentile" of each channel's activations, or "mse", the least squared error of
     ``steps`` steps; levels: quanta up to the percentile, in signed coding; burst: the most spikes a neuron sends at once. In rate
-    coding a burst is a threshold's worth: a spike is worth a threshold / burst, with more than one it may be negative.
+    coding a burst is a threshold's worth: a spike is worth a threshold / burst, with more than one it may be negative. tuned:
+    whether biases and first potentials are fitted to ``steps`` steps (see `spikesim.convert.tune`), in rate coding.
     """
 
     coding: str = RATE
@@ -54,11 +58,14 @@ class Calibration(Description):
     levels: int = whole(default=32, at_least=1)
     steps: int = whole(default=32, at_least=1)
     burst: int = whole(default=1, at_least=1)
+    tuned: bool = flag(default=False)
 
     def check(self) -> None:
         for key, known in (("coding", CODINGS), ("method", METHODS)):
             if getattr(self, key) not in known:
                 raise unknown_name(key, getattr(self, key), known, where=f"Calibration.{key}")
+        if self.tuned and self.coding != RATE:
+            raise DescriptionError("Calibration.tuned: signed coding settles to the quantised network by itself; tune rate coding only")
 
 
 def calibrate(graph: Graph, images: torch.Tensor, chosen: Calibration) -> dict[str, Quantum]:
@@ -130,7 +137,7 @@ def _thresholds(node: Node, channels: np.ndarray, chosen: Calibration) -> np.nda
     of_layer = _percentile(channels.reshape(-1), percentile) or 1.0
     found = np.array([_percentile(channel, percentile) or of_layer for channel in channels])
     if chosen.method == "mse" and not _in_group(node):
-        found = np.array([_least_error(channel, chosen.steps) or of_layer for channel in channels])
+        found = np.array([_least_error(channel, chosen.steps * round(_levels(node, chosen))) or of_layer for channel in channels])
     found = found * OFF_TIES if isinstance(node.operator, Product) else found
     ceiling = np.asarray(given.get("high", np.inf), np.float64)
     return np.minimum(found, ceiling) if ceiling.ndim == 0 and ceiling > 0.0 else found

@@ -21,6 +21,7 @@ from spikesim.convert.rewrite import rewrite
 from spikesim.convert.split import stairs
 from spikesim.convert.stepper import Stepper
 from spikesim.convert.trace import trace
+from spikesim.convert.tune import tune
 from spikesim.description import checked_number, frozen_array, limits
 from spikesim.errors import DescriptionError, KindError
 from spikesim.network import Network
@@ -190,7 +191,8 @@ class ConvertedNetwork:
 
 
 def from_torch(module: nn.Module, calibration: Any, *, coding: str = RATE, percentile: float = 99.9, method: str = "percentile",
-               steps: int = 32, levels: int = 32, burst: int = 1, allow_analog: Sequence[Any] = ()) -> ConvertedNetwork:  # fmt: skip
+               steps: int = 32, levels: int = 32, burst: int = 1, tuned: bool = False,
+               allow_analog: Sequence[Any] = ()) -> ConvertedNetwork:  # fmt: skip
     """Convert a trained torch module into a network of spiking neurons.
 
     calibration: inputs like those to come, (n, *input shape), from which thresholds are taken. coding: "rate", the value of a
@@ -199,14 +201,18 @@ def from_torch(module: nn.Module, calibration: Any, *, coding: str = RATE, perce
     signed coding, the quanta up to the percentile; nothing is clipped there but quantised activations of the module itself.
     burst: the most spikes that a neuron sends in a step, as one graded spike. In rate coding a spike is worth the percentile
     divided by it; from 2 on rectifiers take back what they have sent too much with negative spikes, which makes rates several
-    times more exact (burst spikes: Li & Zeng 2022). With 1, the default, they send plain spikes.
+    times more exact (burst spikes: Li & Zeng 2022). With 1, the default, they send plain spikes. tuned: fit biases and first
+    potentials to ``steps`` steps, for rate coding with few of them.
 
     Raises `ConversionError` that names every operator that cannot be converted, with its place in the module.
     """
-    chosen = Calibration(coding=coding, method=method, percentile=percentile, levels=levels, steps=steps, burst=burst)
+    chosen = Calibration(coding=coding, method=method, percentile=percentile, levels=levels, steps=steps, burst=burst, tuned=tuned)
     images = checked_images(calibration, "from_torch: calibration")
     graph = rewrite(trace(module, images, allow_analog=allow_analog))
-    quanta = calibrate(graph, inside(graph, images), chosen)
+    shown = inside(graph, images)
+    quanta = calibrate(graph, shown, chosen)
+    if tuned:
+        graph, quanta = tune(graph, quanta, shown, steps=steps)
     lowered = lower(graph, quanta, coding=coding)
     return ConvertedNetwork(report_of(graph, quanta, lowered, chosen), images.shape[1:], graph, quanta, lowered, coding)
 

@@ -86,7 +86,8 @@ class _Lowering:
         """Add the population of a non-linear node and what feeds it."""
         name, shape = node.inputs[0], channel_shape(self.graph, node, self.consumers)
         if isinstance(node.operator, Pointwise):
-            place = self._fed(node.name, name, shape, self._unary(node, shape), self.quanta[node.name].worth, current=name)
+            place = self._fed(node.name, name, shape, self._unary(node, shape), self.quanta[node.name].worth, current=name,
+                              start=_of_neurons(self.quanta[node.name].start, node.shape, shape))  # fmt: skip
         else:
             model: Neuron = MULTIPLE[type(node.operator)](len(node.inputs), self._sends(node, shape))
             place = self._add(node.name, shape, model, self.quanta[node.name].worth)
@@ -119,12 +120,18 @@ class _Lowering:
         return {"quantum": _of_neurons(quantum.worth, node.shape, shape), "least": quantum.least, "most": quantum.most,
                 "burst": quantum.burst, "averaged": self.averaged}  # fmt: skip
 
-    def _add(self, name: str, shape: Shape, model: Neuron, worth: np.ndarray, *, current: str | None = None) -> Place:
-        """Add a population; it gets the analog part of node ``current``, each step, or once where spikes are changes."""
+    def _add(self, name: str, shape: Shape, model: Neuron, worth: np.ndarray, *, current: str | None = None,
+             start: Any = 0.0) -> Place:  # fmt: skip
+        """Add a population; it gets the analog part of node ``current``, each step, or once where spikes are changes.
+
+        ``start`` is added to its first potential.
+        """
         order = channels_last(shape)
         constant = np.zeros(len(order)) if current is None else self.constants[current][order]
         shown = current is not None and self.from_image[current]
-        initial = {"v": model.v_threshold / 2.0} if isinstance(model, IF) and np.all(np.isfinite(model.v_threshold)) else {}
+        initial: dict[str, Any] = {"u": start} if np.any(start) else {}
+        if isinstance(model, IF):
+            initial = {"v": model.v_threshold / 2.0 + start} if np.all(np.isfinite(model.v_threshold)) else {}
         if np.any(constant) and not shown and self.averaged:
             model = type(model)(**{**model.values(), "i_e": constant})
         elif np.any(constant) and not shown:
@@ -135,7 +142,8 @@ class _Lowering:
             self.made.shown[name] = current
         return Place(population, shape, worth.reshape(-1)[order])
 
-    def _fed(self, name: str, value: str, shape: Shape, model: Neuron, worth: np.ndarray, *, current: str | None = None) -> Place:
+    def _fed(self, name: str, value: str, shape: Shape, model: Neuron, worth: np.ndarray, *, current: str | None = None,
+             start: Any = 0.0) -> Place:  # fmt: skip
         """Add a population and project the spikes that make up the value of node ``value`` onto it.
 
         The spikes of relays are worth far less than those of neurons; where both arrive each have a receptor, and so a
@@ -145,7 +153,7 @@ class _Lowering:
         relayed = [source.population.name in self.made.relays for source, _, _ in feeds]
         mixed = any(relayed) and not all(relayed)
         model = type(model)(**{**model.values(), "receptors": {"input": Delta(), RELAYED: Delta()}}) if mixed else model
-        target = self._add(name, shape, model, worth, current=current)
+        target = self._add(name, shape, model, worth, current=current, start=start)
         for (source, operator, coefficient), fine in zip(feeds, relayed, strict=True):
             rule = rule_of(operator, source, target, coefficient) if operator else identity(source, target, coefficient)
             receptor = (RELAYED if fine else "input") if mixed else None

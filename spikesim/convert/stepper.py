@@ -5,7 +5,7 @@ powers of two it gives the same spikes; otherwise sums differ by rounding (relat
 potential lies that near to its threshold) and by what relays round (half of `spikesim.convert.calibrate.FINE`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -71,14 +71,23 @@ class Stepper(nn.Module):
             values[node.name] = sizes[node.name] * threshold
         return values, sizes
 
+    def fire(self, node: Node, given: list[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """Yield the sizes of the spikes of one population in each step, for its inputs (steps, n, *shape)."""
+        state: Any = None
+        threshold = self.thresholds[self.place[node.name]]
+        for step, read in enumerate(zip(*given, strict=True), start=1):
+            size, state = self._fire(node, list(read), state, threshold, step)
+            yield size
+
     def _fire(self, node: Node, read: list[torch.Tensor], state: Any, threshold: torch.Tensor,
               step: int) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:  # fmt: skip
         """The sizes of a population's spikes and its new state."""
+        start = torch.as_tensor(self.quanta[node.name].start)
         if self.averaged and fires_up_only(node, self.quanta[node.name]):
-            v = (threshold / 2.0 if state is None else state[0]) + read[0]
+            v = (threshold / 2.0 + start if state is None else state[0]) + read[0]
             spike = _Spike.apply(v / threshold - 1.0)
             return spike, (v - threshold * spike,)
-        sums = [x if state is None else before + x for before, x in zip(read if state is None else state[:-1], read, strict=True)]
+        sums = [start + x if state is None else before + x for before, x in zip(read if state is None else state[:-1], read, strict=True)]
         sent = torch.zeros_like(sums[0]) if state is None else state[-1]
         scaled = _value(node, sums, float(step) if self.averaged else 1.0) / threshold
         quantum = self.quanta[node.name]
