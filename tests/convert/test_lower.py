@@ -91,7 +91,10 @@ def test_relays_stand_only_between_operators_that_cannot_be_merged(name, relays,
 @pytest.mark.parametrize("coding", CODINGS)
 def test_a_network_survives_copying_and_saving(network, coding, tmp_path):
     snn = from_torch(network.module, network.images, coding=coding)
-    assert copy.deepcopy(snn.network) == snn.network
+    copied = copy.deepcopy(snn.network)
+    assert copied == snn.network
+    copied.population("more", 1, IF())
+    assert copied != snn.network
     snn.network.save(tmp_path / "net.h5")
     assert Network.load(tmp_path / "net.h5") == snn.network
 
