@@ -138,7 +138,7 @@ def test_products_and_maxima_are_those_of_the_stepper(coding, burst):
 def test_engines_agree(name, coding, networks):
     """Relays, products, maxima and rectifiers: the same spikes and outputs on both engines."""
     net = networks(name)
-    snn = from_torch(net.module, net.images, coding=coding)
+    snn = net.converted(coding)
     cpu, reference = (run(snn, net.images[:2], 12, engine=engine, counts=True) for engine in ("cpu", "reference"))
     np.testing.assert_array_equal(cpu.outputs, reference.outputs)
     np.testing.assert_array_equal(cpu.ended, reference.ended)
@@ -156,7 +156,7 @@ def test_signed_coding_settles_to_the_quantised_network(network):
 
     A value may then lie on the other side of a step of its neuron: by as much as that moves the output, or more in later layers.
     """
-    snn = from_torch(network.module, network.images, coding=SIGNED)
+    snn = network.converted(SIGNED)
     result = run(snn, network.images[:2], 150, engine="reference")
     assert (result.ended < 150).all()
     wanted = snn.quantised(network.images[:2])
