@@ -185,7 +185,8 @@ def channel_matrix(operator: Along, shape: Shape) -> Any:
     if operator.inner % places:
         return None
     outer = math.prod(shape) // (operator.matrix.shape[1] * operator.inner)
-    return sparse.csr_array(sparse.kron(sparse.kron(sparse.eye_array(outer), operator.matrix), sparse.eye_array(operator.inner // places)))
+    blocks = sparse.kron(sparse.eye_array(outer), operator.matrix, format="csr")  # other formats hold zeros
+    return sparse.csr_array(sparse.kron(blocks, sparse.eye_array(operator.inner // places), format="csr"))
 
 
 def multiply_accumulates(operator: Operator, inputs: int, outputs: int) -> int:

@@ -94,7 +94,9 @@ def _along(operator: Along, source: Place, target: Place, coefficient: float) ->
         if not np.ptp(worth, axis=0).any() and not np.ptp(one, axis=1).any():
             return AlongRule(sparse.csr_array(matrix * (coefficient * one[:, 0])[None, :]), inner=inner)
     outer = len(source.order) // (operator.matrix.shape[1] * operator.inner)
-    spread = sparse.kron(sparse.kron(sparse.eye_array(outer), operator.matrix), sparse.eye_array(operator.inner), format="csr")
+    spread = sparse.kron(
+        sparse.kron(sparse.eye_array(outer), operator.matrix, format="csr"), sparse.eye_array(operator.inner), format="csr"
+    )
     entries = sparse.csr_array(spread)[target.order][:, source.order]
     return AlongRule(sparse.csr_array(entries * (coefficient * source.worth)[None, :]))
 

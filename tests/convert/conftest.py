@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from spikesim.convert import ConvertedNetwork, from_torch
 from spikesim.convert.graph import Graph
 from spikesim.convert.operators import Shape
 from spikesim.convert.trace import trace
@@ -210,6 +211,10 @@ class Network:
     @functools.cached_property
     def graph(self) -> Graph:
         return trace(self.module, self.images)
+
+    @functools.cache  # noqa: B019  # all networks are kept anyway
+    def converted(self, coding: str) -> ConvertedNetwork:
+        return from_torch(self.module, self.images, coding=coding)
 
 
 @functools.cache

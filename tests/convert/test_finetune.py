@@ -126,7 +126,9 @@ def test_every_use_of_relu_has_its_own_activation(few):
     assert module.training  # of the caller's module nothing changes
 
 
-@pytest.mark.parametrize("relu", [nn.ReLU(inplace=True), functional.relu_, torch.relu_, torch.Tensor.relu_], ids=str)
+@pytest.mark.parametrize(
+    "relu", [nn.ReLU(inplace=True), functional.relu_, torch.relu_, torch.Tensor.relu_], ids=["module", "functional", "torch", "method"]
+)
 def test_input_that_relu_overwrites(relu):
     if relu is torch.Tensor.relu_:
         relu = lambda x: x.relu_()  # noqa: E731

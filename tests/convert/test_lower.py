@@ -19,7 +19,7 @@ CODINGS = RATE, SIGNED
 
 @pytest.mark.parametrize("coding", CODINGS)
 def test_there_is_a_population_for_each_neuron_and_nothing_else_but_relays(network, coding):
-    snn = from_torch(network.module, network.images, coding=coding)
+    snn = network.converted(coding)
     firing = {node.name for node in snn.graph if not node.linear and not node.shown}
     populations = snn.network.populations
     assert set(populations) == firing | {READ_OUT} | set(snn.lowered.relays)
@@ -39,7 +39,7 @@ def test_there_is_a_population_for_each_neuron_and_nothing_else_but_relays(netwo
 @pytest.mark.parametrize("coding", CODINGS)
 def test_currents_are_the_analog_part(network, coding):
     """What the image reaches gets a current; biases alone are part of the neuron; in signed coding both come once."""
-    snn = from_torch(network.module, network.images, coding=coding)
+    snn = network.converted(coding)
     silent = analog_part(snn.graph, np.zeros((1, *snn.shape)))
     seen = analog_part(snn.graph, network.images)
     for name, node in snn.lowered.shown.items():
@@ -89,9 +89,13 @@ def test_relays_stand_only_between_operators_that_cannot_be_merged(name, relays,
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-def test_a_network_survives_copying_and_saving(network, coding, tmp_path):
-    snn = from_torch(network.module, network.images, coding=coding)
-    assert copy.deepcopy(snn.network) == snn.network
+@pytest.mark.parametrize("name", ["conv3d", "SE gate", "conv max-pool", "U-Net", "generator"])
+def test_a_network_survives_copying_and_saving(name, coding, networks, tmp_path):
+    snn = networks(name).converted(coding)
+    copied = copy.deepcopy(snn.network)
+    assert copied == snn.network
+    copied.population("more", 1, IF())
+    assert copied != snn.network
     snn.network.save(tmp_path / "net.h5")
     assert Network.load(tmp_path / "net.h5") == snn.network
 

@@ -76,6 +76,7 @@ MERGED = {  # name: (module, shape of one input, the operators that are left)
     "BN, BN": (lambda: Chain(nn.BatchNorm1d(6), nn.BatchNorm1d(6)), (6,), {"Along": 1}),
     "Linear, Linear": (lambda: Chain(nn.Linear(6, 5), nn.Linear(5, 6)), (6,), {"Full": 2}),  # merged it would be larger
     "conv, BN": (lambda: Chain(nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6)), IMAGE, {"Convolution": 1}),
+    "conv, BN of two channels": (lambda: Chain(nn.Conv2d(4, 2, 3), nn.BatchNorm2d(2)), IMAGE, {"Convolution": 1}),
     "conv of groups, BN": (lambda: Chain(nn.Conv2d(4, 6, 3, groups=2), nn.BatchNorm2d(6)), IMAGE, {"Convolution": 1}),
     "depthwise conv, BN": (lambda: Chain(nn.Conv2d(4, 8, 3, groups=4), nn.BatchNorm2d(8)), IMAGE, {"Convolution": 1}),
     "transposed conv, BN": (lambda: Chain(nn.ConvTranspose2d(4, 6, 3, 2), nn.BatchNorm2d(6)), IMAGE, {"Convolution": 1}),
