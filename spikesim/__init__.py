@@ -26,6 +26,7 @@ from spikesim.distributions import Uniform as Uniform
 from spikesim.network import Network as Network
 from spikesim.neurons import IF as IF
 from spikesim.neurons import LIF as LIF
+from spikesim.neurons import FirstSpike as FirstSpike
 from spikesim.neurons import Maximum as Maximum
 from spikesim.neurons import Product as Product
 from spikesim.neurons import SigmaDelta as SigmaDelta

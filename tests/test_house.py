@@ -20,7 +20,7 @@ LAYERS = (
     {"description"},
     {"distributions", "synapses", "stimulus", "connectivity.rules", "connectivity.structured", "connectivity.along", "connectivity"},
     {"neurons", "neurons.model", "neurons.lif", "neurons.integrate_and_fire", "neurons.activations", "neurons.graded",
-     "neurons.sigma_delta", "neurons.combining"},
+     "neurons.sigma_delta", "neurons.first_spike", "neurons.combining"},
     {"population"},
     {"network"},
     {"summary", "hdf5", "storage"},

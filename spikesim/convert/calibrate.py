@@ -14,6 +14,7 @@ from spikesim.errors import DescriptionError, unknown_name
 
 RATE, SIGNED = CODINGS = "rate", "signed"
 METHODS = "percentile", "mse"
+CURRENT, POISSON, LATENCY = INPUTS = "current", "poisson", "latency"
 GRID = np.linspace(0.1, 1.0, 37)  # thresholds that are tried for the least error, as shares of the largest activation
 SMOOTH = ("exp", "reciprocal", "rsqrt", "square")  # inside of groups, where clipping one value would change all others
 FINE = {RATE: 2.0**-15, SIGNED: 2.0**-26}  # what a relay's spike is worth, of the largest sum it passes on; what settles is exact
@@ -50,6 +51,8 @@ class Calibration(Description):
     ``steps`` steps; levels: quanta up to the percentile, in signed coding; burst: the most spikes a neuron sends at once. In rate
     coding a burst is a threshold's worth: a spike is worth a threshold / burst, with more than one it may be negative. tuned:
     whether biases and first potentials are fitted to ``steps`` steps (see `spikesim.convert.tune`), in rate coding.
+    input: "current", the same in each step, once in signed coding; "poisson" spikes, in rate coding; or "latency", in signed
+    coding: one spike for each value, the earlier the larger it is, within ``levels`` steps.
     """
 
     coding: str = RATE
@@ -59,13 +62,19 @@ class Calibration(Description):
     steps: int = whole(default=32, at_least=1)
     burst: int = whole(default=1, at_least=1)
     tuned: bool = flag(default=False)
+    input: str = CURRENT
 
     def check(self) -> None:
-        for key, known in (("coding", CODINGS), ("method", METHODS)):
+        for key, known in (("coding", CODINGS), ("method", METHODS), ("input", INPUTS)):
             if getattr(self, key) not in known:
                 raise unknown_name(key, getattr(self, key), known, where=f"Calibration.{key}")
         if self.tuned and self.coding != RATE:
             raise DescriptionError("Calibration.tuned: signed coding settles to the quantised network by itself; tune rate coding only")
+        if (self.input == POISSON and self.coding != RATE) or (self.input == LATENCY and self.coding != SIGNED):
+            raise DescriptionError(f"Calibration.input: {self.input!r} does not go with {self.coding!r} coding; poisson spikes are rates, "
+                                   "the time of a single spike is a value that settles")  # fmt: skip
+        if self.input != CURRENT and self.tuned:
+            raise DescriptionError(f"Calibration.tuned: needs input={CURRENT!r}, got {self.input!r}")
 
 
 def calibrate(graph: Graph, images: torch.Tensor, chosen: Calibration) -> dict[str, Quantum]:
@@ -99,6 +108,8 @@ def _fine(values: np.ndarray, coding: str) -> float:
 
 def _quantum(node: Node, values: np.ndarray, shape: Shape, chosen: Calibration) -> Quantum:
     relay = _fine(values, chosen.coding)
+    if node.shown and chosen.input != CURRENT:
+        return _shown(values, chosen)
     if node.linear or node.shown:
         return Quantum(np.full(node.shape, relay), -np.inf, np.inf, BURST[chosen.coding], 0.0, relay)
     channels = np.abs(np.moveaxis(values.reshape(len(values), shape[0], -1), 1, 0).reshape(shape[0], -1))
@@ -109,6 +120,16 @@ def _quantum(node: Node, values: np.ndarray, shape: Shape, chosen: Calibration) 
     if chosen.coding == RATE:
         return Quantum(per_value / levels, -np.inf, np.inf, round(levels * reach), clipped, relay)
     return Quantum(per_value / levels, -levels * reach if values.min() < 0.0 else 0.0, levels * reach, chosen.burst, clipped, relay)
+
+
+def _shown(values: np.ndarray, chosen: Calibration) -> Quantum:
+    """Of input spikes: the largest value is one spike a step, or the spike in the first step."""
+    if values.min() < 0.0:
+        raise DescriptionError(f"calibration: input={chosen.input!r} has no negative spikes, but the images go down to {values.min():g}; "
+                               f"shift them, or use input={CURRENT!r}")  # fmt: skip
+    levels = chosen.levels if chosen.input == LATENCY else 1
+    worth = (float(values.max()) or 1.0) / levels
+    return Quantum(np.full(values.shape[1:], worth), 0.0, levels, levels, 0.0, worth)
 
 
 def _levels(node: Node, chosen: Calibration) -> float:

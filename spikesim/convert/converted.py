@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from spikesim.convert.calibrate import RATE, SIGNED, Calibration, Quantum, calibrate
+from spikesim.convert.calibrate import CURRENT, LATENCY, POISSON, RATE, SIGNED, Calibration, Quantum, calibrate
 from spikesim.convert.cost import fan_outs, synaptic_operations
 from spikesim.convert.graph import READ_OUT, Graph, inside, outside
 from spikesim.convert.lower import Lowered, analog_part, lower
@@ -23,7 +23,7 @@ from spikesim.convert.stepper import Stepper
 from spikesim.convert.trace import trace
 from spikesim.convert.tune import tune
 from spikesim.description import checked_number, frozen_array, limits
-from spikesim.errors import DescriptionError, KindError
+from spikesim.errors import DescriptionError, KindError, UnsupportedError
 from spikesim.network import Network
 from spikesim.recording import Recording
 from spikesim.simulation import Simulation
@@ -92,13 +92,17 @@ class ConvertedNetwork:
     quanta: Mapping[str, Quantum]
     lowered: Lowered
     coding: str
+    input: str = CURRENT
 
     @property
     def network(self) -> Network:
         return self.lowered.network
 
     def stepper(self) -> Stepper:
-        """The same network as a torch module with gradients."""
+        """The same network as a torch module with gradients; its input is a current."""
+        if self.input != CURRENT:
+            raise UnsupportedError(f"stepper: the dense stepper takes the image as a current, the network as {self.input!r} spikes; "
+                                   f"convert with input={CURRENT!r}")  # fmt: skip
         return Stepper(self.graph, self.quanta, coding=self.coding)
 
     def quantised(self, images: Any) -> np.ndarray:
@@ -115,7 +119,8 @@ class ConvertedNetwork:
         """Show each image for at most ``steps`` steps, every image from rest, side by side on all cores.
 
         images: (n, *input shape), as the module takes them. The linear operators before the first neurons are computed once an
-        image and given as a constant current; all others see spikes only. ``confidence``: end an image when its largest
+        image and given as a constant current (with input="poisson" or "latency" they see spikes, too, and image k draws from
+        seed k); all others see spikes only. ``confidence``: end an image when its largest
         output leads the second by so much. In signed coding an image ends when no neuron fires any more. ``counts`` keeps
         the spikes of each neuron.
         """
@@ -126,8 +131,9 @@ class ConvertedNetwork:
         simulation = Simulation(self.network, dt=1.0, engine=engine, threads=1, precision="float64", weight_bits=BITS[self.coding],
                                 progress=progress)  # fmt: skip
         fan_out = fan_outs(self.network)
-        parts = [self._some(simulation, some, steps, self._until(confidence), fan_out, counts, progress)
-                 for some in np.split(images, range(self._at_once(), len(images), self._at_once()))]  # fmt: skip
+        options = {"until": self._until(confidence), "progress": progress}
+        parts = [self._some(simulation, images[first : first + self._at_once()], first, steps, fan_out, counts, options)
+                 for first in range(0, len(images), self._at_once())]  # fmt: skip
         return _joined(parts, time.perf_counter() - started)
 
     def compare(self, images: Any, labels: Any = None, *, steps: int = 64, sample: int = 64, constants: EnergyConstants | None = None,
@@ -141,7 +147,7 @@ class ConvertedNetwork:
         if self.coding == SIGNED:
             if confidence is not None:
                 raise DescriptionError("run: confidence is for rate coding; in signed coding an image ends when it has settled")
-            return Silence()
+            return Silence(self.quanta[self.graph.input.name].burst if self.input == LATENCY else 1)
         if confidence is None:
             return None
         return Confidence(READ_OUT, checked_number(confidence, "run: confidence", MARGIN))
@@ -149,9 +155,15 @@ class ConvertedNetwork:
     def _at_once(self) -> int:
         return max(1, MEMORY // (16 * sum(len(p) for p in self.network.populations.values())))
 
-    def _some(self, simulation: Simulation, images: np.ndarray, steps: int, until: Any, fan_out: dict[str, np.ndarray],
-              keep: bool, progress: bool) -> SpikingResult:  # fmt: skip
-        recordings = simulation.trials(float(steps), currents=self._currents(images), until=until, progress=progress)
+    def _some(self, simulation: Simulation, images: np.ndarray, first: int, steps: int, fan_out: dict[str, np.ndarray], keep: bool,
+              options: dict[str, Any]) -> SpikingResult:  # fmt: skip
+        """The result of some images, of which the first has this number."""
+        shown = self._shown(images)
+        if self.input == POISSON:
+            given = {"rates": shown, "seeds": range(first, first + len(images))}
+        else:
+            given = {"currents": shown}
+        recordings = simulation.trials(float(steps), **given, **options)
         events = {name: np.stack([recording.counts[name].values for recording in recordings]) for name in recordings[0].counts}
         operations = synaptic_operations(events, fan_out)
         relays = self.lowered.relays
@@ -166,10 +178,25 @@ class ConvertedNetwork:
             0.0,
         )
 
-    def _currents(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        analog = analog_part(self.graph, inside(self.graph, images))
-        shown = self.lowered.shown.items()
-        return {name: analog[node].reshape(len(images), -1)[:, self.lowered.place(name).order] for name, node in shown}
+    def _shown(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """What the populations that see the images get: currents, or the rates of Poisson spikes (Hz)."""
+        values = inside(self.graph, images)
+        if self.input != CURRENT:
+            self._check_range(values.numpy())
+        analog = analog_part(self.graph, values)
+        found = {name: analog[node].reshape(len(images), -1)[:, self.lowered.place(name).order]
+                 for name, node in self.lowered.shown.items()}  # fmt: skip
+        if self.input == POISSON:
+            return {name: 1e3 * values / self.lowered.place(name).worth for name, values in found.items()}
+        return found
+
+    def _check_range(self, values: np.ndarray) -> None:
+        quantum = self.quanta[self.graph.input.name]
+        most = float(quantum.worth.max()) * quantum.most
+        if values.min() < 0.0 or values.max() > most * (1.0 + 1e-9):
+            raise DescriptionError(f"run: input={self.input!r} expresses values from 0 to {most:g}, the largest of the calibration, and "
+                                   f"the images reach from {values.min():g} to {values.max():g}; scale them, or calibrate "
+                                   "with them")  # fmt: skip
 
     def _output(self, recording: Recording, steps: int) -> np.ndarray:
         """The output after each step (steps, *shape), the last one repeated."""
@@ -192,7 +219,7 @@ class ConvertedNetwork:
 
 def from_torch(module: nn.Module, calibration: Any, *, coding: str = RATE, percentile: float = 99.9, method: str = "percentile",
                steps: int = 32, levels: int = 32, burst: int = 1, tuned: bool = False,
-               allow_analog: Sequence[Any] = ()) -> ConvertedNetwork:  # fmt: skip
+               input: str = CURRENT, allow_analog: Sequence[Any] = ()) -> ConvertedNetwork:  # fmt: skip
     """Convert a trained torch module into a network of spiking neurons.
 
     calibration: inputs like those to come, (n, *input shape), from which thresholds are taken. coding: "rate", the value of a
@@ -202,19 +229,21 @@ def from_torch(module: nn.Module, calibration: Any, *, coding: str = RATE, perce
     burst: the most spikes that a neuron sends in a step, as one graded spike. In rate coding a spike is worth the percentile
     divided by it; from 2 on rectifiers take back what they have sent too much with negative spikes, which makes rates several
     times more exact (burst spikes: Li & Zeng 2022). With 1, the default, they send plain spikes. tuned: fit biases and first
-    potentials to ``steps`` steps, for rate coding with few of them.
+    potentials to ``steps`` steps, for rate coding with few of them. input: "current", or for images without negative values
+    "poisson" spikes (rate coding) or "latency", one spike a value within ``levels`` steps (signed coding).
 
     Raises `ConversionError` that names every operator that cannot be converted, with its place in the module.
     """
-    chosen = Calibration(coding=coding, method=method, percentile=percentile, levels=levels, steps=steps, burst=burst, tuned=tuned)
+    chosen = Calibration(coding=coding, method=method, percentile=percentile, levels=levels, steps=steps, burst=burst, tuned=tuned,
+                         input=input)  # fmt: skip
     images = checked_images(calibration, "from_torch: calibration")
     graph = rewrite(trace(module, images, allow_analog=allow_analog))
     shown = inside(graph, images)
     quanta = calibrate(graph, shown, chosen)
     if tuned:
         graph, quanta = tune(graph, quanta, shown, steps=steps)
-    lowered = lower(graph, quanta, coding=coding)
-    return ConvertedNetwork(report_of(graph, quanta, lowered, chosen), images.shape[1:], graph, quanta, lowered, coding)
+    lowered = lower(graph, quanta, coding=coding, input=input)
+    return ConvertedNetwork(report_of(graph, quanta, lowered, chosen), images.shape[1:], graph, quanta, lowered, coding, input)
 
 
 def checked_images(images: Any, what: str) -> np.ndarray:

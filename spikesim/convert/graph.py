@@ -95,13 +95,14 @@ def channel_shape(graph: Graph, node: Node, consumers: dict[str, list[Node]]) ->
     return node.shape
 
 
-def reached(graph: Graph) -> tuple[dict[str, bool], dict[str, bool]]:
-    """For each node whether the image reaches it without passing a neuron, and whether spikes do."""
+def reached(graph: Graph, *, spiking_input: bool = False) -> tuple[dict[str, bool], dict[str, bool]]:
+    """For each node whether the image reaches it without passing a neuron, and whether spikes do; the input may be spikes."""
     from_image: dict[str, bool] = {}
     from_spikes: dict[str, bool] = {}
     for node in graph:
-        from_image[node.name] = node.shown or (node.linear and any(from_image[name] for name in node.inputs))
-        from_spikes[node.name] = not node.shown and (not node.linear or any(from_spikes[name] for name in node.inputs))
+        from_image[node.name] = (node.shown and not spiking_input) or (node.linear and any(from_image[name] for name in node.inputs))
+        fires = spiking_input if node.shown else not node.linear
+        from_spikes[node.name] = fires or any(from_spikes[name] for name in node.inputs)
     return from_image, from_spikes
 
 

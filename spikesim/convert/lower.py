@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from spikesim.convert.calibrate import BURST, RATE, Quantum, rectifies
+from spikesim.convert.calibrate import BURST, CURRENT, LATENCY, POISSON, RATE, Quantum, rectifies
 from spikesim.convert.graph import READ_OUT, Graph, Node, channel_shape, evaluate, reached
 from spikesim.convert.operators import Convolution, Maximum, Operator, Pointwise, Product, Reshape, Shape, Sum
 from spikesim.convert.placement import Place, channels_last, fits, identity, rule_of, stored
 from spikesim.network import Network
-from spikesim.neurons import IF, Neuron, SigmaDelta
+from spikesim.neurons import IF, FirstSpike, Neuron, SigmaDelta
 from spikesim.neurons import Maximum as MaximumNeuron
 from spikesim.neurons import Product as ProductNeuron
-from spikesim.stimulus import DirectCurrent
+from spikesim.stimulus import DirectCurrent, Poisson
 from spikesim.synapses import Delta
 
 RELAYED = "relayed"  # the receptor for spikes of relays
@@ -49,9 +49,14 @@ class Lowered:
         return self.relays[population] if population in self.relays else self.places[population]
 
 
-def lower(graph: Graph, quanta: Mapping[str, Quantum], *, coding: str) -> Lowered:
-    """The network of a graph: populations are named after the nodes; one step is 1 ms, connections have no delay."""
-    making = _Lowering(graph, quanta, coding)
+def lower(graph: Graph, quanta: Mapping[str, Quantum], *, coding: str, input: str = CURRENT) -> Lowered:
+    """The network of a graph: populations are named after the nodes; one step is 1 ms, connections have no delay.
+
+    input: how the image enters, "current", "poisson" or "latency"; the latter two need a population for it.
+    """
+    making = _Lowering(graph, quanta, coding, input)
+    if input != CURRENT:
+        making.encoder(graph.input, input)
     for node in graph:
         if not node.linear and not node.shown:
             making.population(node)
@@ -74,13 +79,24 @@ def analog_part(graph: Graph, images: np.ndarray | torch.Tensor) -> dict[str, np
 class _Lowering:
     """The network while it is made."""
 
-    def __init__(self, graph: Graph, quanta: Mapping[str, Quantum], coding: str) -> None:
+    def __init__(self, graph: Graph, quanta: Mapping[str, Quantum], coding: str, input: str) -> None:
         self.graph, self.quanta, self.coding, self.averaged = graph, quanta, coding, coding == RATE
         self.made = Lowered()
         self.consumers = graph.consumers()
         zero = np.zeros((1, *graph.input.shape))
         self.constants = {name: values[0].reshape(-1) for name, values in analog_part(graph, zero).items()}
-        self.from_image, self.from_spikes = reached(graph)
+        self.from_image, self.from_spikes = reached(graph, spiking_input=input != CURRENT)
+
+    def encoder(self, node: Node, input: str) -> None:
+        """Add the population whose spikes are the image."""
+        shape, quantum = channel_shape(self.graph, node, self.consumers), self.quanta[node.name]
+        model = Poisson(rate=0.0) if input == POISSON else FirstSpike(quantum=float(quantum.worth.flat[0]), window=quantum.burst)
+        population = self.made.network.population(node.name, stored(shape), model)
+        if input == LATENCY:
+            self.made.network.stimulate(population, DirectCurrent(np.zeros(node.size)))
+        self.made.shown[node.name] = node.name
+        self.made.places[node.name] = Place(population, shape, quantum.worth.reshape(-1)[channels_last(shape)])
+        self.made.network.record(population, "counts")
 
     def population(self, node: Node) -> None:
         """Add the population of a non-linear node and what feeds it."""
@@ -100,7 +116,7 @@ class _Lowering:
     def read_out(self, node: Node) -> None:
         """Add a population that never fires and sums the output."""
         shape = channel_shape(self.graph, node, self.consumers)
-        current = node.name if node.linear or node.shown else None
+        current = node.name if node.linear or self.from_image[node.name] else None
         place = self._fed(READ_OUT, node.name, shape, IF(v_threshold=np.inf), np.ones(node.shape), current=current)
         self.made.places[READ_OUT] = place
         self.made.network.record(place.population, "v")
@@ -192,7 +208,7 @@ class _Lowering:
     def _whole(self, name: str) -> Place:
         """As `_spikes`, for neurons that take no current: an analog part enters by a relay."""
         node = self.graph.nodes[name]
-        if (node.linear and (self.from_image[name] or np.any(self.constants[name]))) or node.shown:
+        if self.from_image[name] or (node.linear and np.any(self.constants[name])):
             return self._relay(node, f"{name}.whole", channel_shape(self.graph, node, self.consumers), current=name)
         return self._spikes(name)
 

@@ -2,6 +2,7 @@
 
 from spikesim.neurons.combining import Maximum as Maximum
 from spikesim.neurons.combining import Product as Product
+from spikesim.neurons.first_spike import FirstSpike as FirstSpike
 from spikesim.neurons.integrate_and_fire import IF as IF
 from spikesim.neurons.lif import LIF as LIF
 from spikesim.neurons.model import Neuron as Neuron
