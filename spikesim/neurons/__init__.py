@@ -3,3 +3,5 @@
 from spikesim.neurons.integrate_and_fire import IF as IF
 from spikesim.neurons.lif import LIF as LIF
 from spikesim.neurons.model import Neuron as Neuron
+from spikesim.neurons.truenorth import Rules as Rules
+from spikesim.neurons.truenorth import TrueNorth as TrueNorth
