@@ -42,7 +42,7 @@ LAYERS = (
     {"hardware.truenorth.neuron"},
     {"hardware.truenorth.kernels"},
     {"hardware.truenorth.image"},
-    {"hardware.truenorth.emulator", "hardware.truenorth.image_file"},
+    {"hardware.truenorth.emulator", "hardware.truenorth.image_file", "hardware.truenorth.equivalent"},
     {"hardware.truenorth"},
     {"hardware.target", "hardware"},
     {"info", "run_file", "benchmarks", "bench", "roofline", "profile", "demo", "cli", "__main__"},

@@ -8,7 +8,7 @@ from spikesim.neurons.truenorth import Rules
 from tests.hardware.truenorth_equation import neuron_step
 
 
-def random_image(rng, *, cores=3, rules=None, stochastic=False, lines=20, chips=(2, 1)):
+def random_image(rng, *, cores=3, rules=None, stochastic=False, lines=20, chips=(2, 1), simple=False):
     """An image with random everything, on cores around the border between two chips."""
     cell = rng.choice(30, cores, replace=False)
     positions = np.stack([61 + cell % 6, 10 + cell // 6], axis=1)
@@ -18,7 +18,7 @@ def random_image(rng, *, cores=3, rules=None, stochastic=False, lines=20, chips=
     modes = rng.integers(0, 2, (cores, 256)) | rng.integers(0, 2, (cores, 256)) << 2 | rng.integers(0, 3, (cores, 256)) << 3
     if stochastic:
         modes |= rng.integers(0, 2, (cores, 256)) << 1 | rng.integers(0, 16, (cores, 256)) << 5
-    alike = rng.random(cores) < 0.3
+    alike = rng.random(cores) < (1.0 if simple else 0.3)  # all neurons of a core alike
     modes[alike] = modes[alike, :1]
     to = rng.integers(0, cores, (cores, 256))
     delay = np.where(rng.random((cores, 256)) < 0.1, 0, rng.integers(1, 16, (cores, 256)))
