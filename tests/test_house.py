@@ -36,7 +36,7 @@ LAYERS = (
     {"simulation"},
     {""},
     {"convert", "convert.graph", "convert.calibrate", "convert.lower", "convert.cost", "convert.report", "convert.converted"},
-    {"models", "models.data", "models.train", "models.lenet", "models.networks", "models.networks.vogels_abbott",
+    {"models", "models.data", "models.train", "models.lenet", "models.truenorth", "models.networks", "models.networks.vogels_abbott",
      "models.networks.microcircuit", "models.networks.brunel", "models.networks.feedforward"},
     {"hardware.truenorth.limits", "hardware.truenorth.native", "hardware.truenorth.axon_types"},
     {"hardware.truenorth.neuron"},
