@@ -15,6 +15,7 @@ from torch import nn
 
 from spikesim.connectivity.rules import Matrix
 from spikesim.errors import DescriptionError
+from spikesim.models.train import train
 from spikesim.network import Network
 from spikesim.neurons.truenorth import TrueNorth
 from spikesim.recording import Recording
@@ -120,14 +121,14 @@ def shuffled(inputs: int, groups: int, generator: torch.Generator) -> torch.Tens
 
 
 def digits_ternary(*, seed: int = 0) -> TernaryNet:
-    """The untrained net for images (n, 1, 8, 8): 9 patches, two layers of groups, 20 votes for each digit."""
+    """The untrained net for images (n, 1, 8, 8): 9 patches, two layers of groups, 60 votes for each digit."""
     levels = (0.15, 0.4, 0.65, 0.9)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         deal = torch.Generator().manual_seed(seed)
         first = TernaryLayer(patches(8, 8, len(levels), 4, 2), 56)
-        second = TernaryLayer(shuffled(9 * 56, 4, deal), 62)
-        return TernaryNet(levels, [first, second, TernaryLayer(shuffled(4 * 62, 2, deal), 100)], 10)
+        second = TernaryLayer(torch.cat([shuffled(9 * 56, 4, deal) for _ in range(3)]), 63)
+        return TernaryNet(levels, [first, second, TernaryLayer(shuffled(12 * 63, 6, deal), 100)], 10)
 
 
 def fashion_ternary(*, seed: int = 0) -> TernaryNet:
@@ -140,6 +141,17 @@ def fashion_ternary(*, seed: int = 0) -> TernaryNet:
         second = TernaryLayer(shuffled(64 * 64, 32, deal).reshape(32, 128)[:, :126], 64)
         third = TernaryLayer(shuffled(32 * 64, 16, deal)[:, :127], 64)
         return TernaryNet(levels, [first, second, third, TernaryLayer(shuffled(16 * 64, 8, deal)[:, :127], 100)], 10)
+
+
+STAGES = ((20, 0.05), (15, 0.015), (10, 0.004))  # epochs and rate
+
+
+def train_ternary(net: TernaryNet, images: Any, labels: Any, *, stages: Sequence[tuple[int, float]] = STAGES, batch: int = 64,
+                  seed: int = 0) -> TernaryNet:  # fmt: skip
+    """Train in place, in stages of (epochs, rate): the last, small steps settle the rounded weights."""
+    for epochs, rate in stages:
+        net = train(net, images, labels, epochs=epochs, rate=rate, batch=batch, seed=seed)
+    return net
 
 
 def ternary_network(net: TernaryNet, images: Any) -> Network:

@@ -48,7 +48,7 @@ LAYERS = (
     {"hardware.truenorth.assembly"},
     {"hardware.truenorth.mapping"},
     {"hardware.truenorth"},
-    {"hardware.target", "hardware"},
+    {"hardware.target", "hardware", "hardware.map_file"},
     {"info", "run_file", "benchmarks", "bench", "roofline", "profile", "demo", "cli", "__main__"},
 )  # fmt: skip
 

@@ -8,8 +8,7 @@ import spikesim as sim
 from spikesim.errors import DescriptionError
 from spikesim.hardware import map_to
 from spikesim.models.data import digits
-from spikesim.models.train import train
-from spikesim.models.truenorth import TernaryLayer, digits_ternary, fashion_ternary, ternary_network, votes_of
+from spikesim.models.truenorth import TernaryLayer, digits_ternary, fashion_ternary, ternary_network, train_ternary, votes_of
 
 TICKS = 16
 
@@ -21,7 +20,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def net(data):
-    return train(digits_ternary(), data.train_images, data.train_labels, epochs=40, rate=0.05)
+    return train_ternary(digits_ternary(), data.train_images, data.train_labels)
 
 
 def whole_votes(net, images):
