@@ -42,7 +42,7 @@ LAYERS = (
     {"hardware.truenorth.neuron"},
     {"hardware.truenorth.kernels"},
     {"hardware.truenorth.image"},
-    {"hardware.truenorth.emulator", "hardware.truenorth.image_file", "hardware.truenorth.equivalent"},
+    {"hardware.truenorth.emulator", "hardware.truenorth.image_file", "hardware.truenorth.equivalent", "hardware.truenorth.recurrent"},
     {"hardware.truenorth.report", "hardware.truenorth.synapses", "hardware.truenorth.cells", "hardware.truenorth.partition",
      "hardware.truenorth.placement", "hardware.truenorth.fanout", "hardware.truenorth.corelets"},
     {"hardware.truenorth.assembly"},

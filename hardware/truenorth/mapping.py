@@ -16,6 +16,7 @@ from spikesim.neurons.integrate_and_fire import IF
 from spikesim.neurons.model import Neuron
 from spikesim.neurons.truenorth import Rules, TrueNorth
 
+TILE = 8  # neurons in x and y: windows of 3 x 3 then read 10 x 10 places, so that two axons each fit a core
 FAN_OUTS = ("copies", "splitters")
 IF_CONDITION = "no potential of an IF neuron falls below -262,143 or rises above 524,287, the chip's limits"
 
@@ -88,4 +89,13 @@ def _wiring(network: Network, names: list[str], starts: dict[str, int], neurons:
             part.append(row)
     targets, sources, delays, weights = (np.concatenate([np.zeros(0, np.int64), *part]) for part in parts)
     groups = np.repeat(np.arange(len(names)), [len(network.populations[name]) for name in names])
-    return make_wiring(targets, sources, delays, weights, neurons, [f"population {name!r}" for name in names], groups)
+    return make_wiring(targets, sources, delays, weights, neurons, [f"population {name!r}" for name in names], groups,
+                       np.concatenate([_tiles(network.populations[name].shape) for name in names]))  # fmt: skip
+
+
+def _tiles(shape: tuple[int, ...]) -> np.ndarray:
+    """For each neuron of (channels, height, width) the number of its tile, from 1 on; zeros for other shapes."""
+    if len(shape) != 3:
+        return np.zeros(int(np.prod(shape)), np.int64)
+    _, y, x = np.indices(shape).reshape(3, -1) // np.array([[1], [TILE], [TILE]])
+    return y * (-(-shape[2] // TILE)) + x + 1

@@ -29,6 +29,7 @@ class Wiring:
     delays: np.ndarray
     names: list[str]
     groups: np.ndarray  # of each neuron, the population
+    tiles: np.ndarray  # of each neuron, the tile of its population's plane in which it lies, 0 where there is no plane
 
     @property
     def neurons(self) -> int:
@@ -49,7 +50,7 @@ class Core:
 
 
 def make_wiring(targets: np.ndarray, sources: np.ndarray, delays: np.ndarray, weights: np.ndarray, neurons: int, names: list[str],
-                groups: np.ndarray) -> Wiring:  # fmt: skip
+                groups: np.ndarray, tiles: np.ndarray) -> Wiring:  # fmt: skip
     """Connections in any order, those that agree in target, source and delay added up."""
     pair = sources * (int(delays.max(initial=0)) + 1) + delays
     pairs, keys = np.unique(pair, return_inverse=True)
@@ -58,7 +59,7 @@ def make_wiring(targets: np.ndarray, sources: np.ndarray, delays: np.ndarray, we
     both, total = both[total != 0], total[total != 0]
     starts = np.searchsorted(both // max(len(pairs), 1), np.arange(neurons + 1))
     width = int(delays.max(initial=0)) + 1
-    return Wiring(starts, both % max(len(pairs), 1), total, pairs // width, pairs % width, names, groups)
+    return Wiring(starts, both % max(len(pairs), 1), total, pairs // width, pairs % width, names, groups, tiles)
 
 
 def bases(wiring: Wiring) -> dict[int, Basis]:
@@ -72,16 +73,22 @@ def bases(wiring: Wiring) -> dict[int, Basis]:
 
 
 def partition(wiring: Wiring, copies: np.ndarray, chosen: dict[int, Basis]) -> list[Core]:
-    """Cores that hold all neurons, each with room for ``copies`` of it. Of two orders in each population the better one is taken."""
+    """Cores that hold all neurons, each with room for ``copies`` of it. Of two orders of each population the better one is
+    taken: as they are numbered, or by tiles if they lie in a plane, else by the middle of their sources."""
     made: list[Core] = []
     for group in np.unique(wiring.groups):
         members = np.flatnonzero(wiring.groups == group)
-        middle = [float(wiring.keys[wiring.starts[n] : wiring.starts[n + 1]].mean()) if wiring.starts[n] < wiring.starts[n + 1] else 0.0
-                  for n in members]  # fmt: skip
-        orders = [members, members[np.argsort(middle, kind="stable")]]
+        place = wiring.tiles[members] if wiring.tiles[members].any() else _middles(wiring, members)
+        orders = [members, members[np.argsort(place, kind="stable")]]
         tried = [_fill(wiring, order, copies, chosen) for order in orders[: 1 + (len(members) > 1)]]
         made += min(tried, key=len)
     return made
+
+
+def _middles(wiring: Wiring, members: np.ndarray) -> np.ndarray:
+    """The mean number of each neuron's sources, 0 without any."""
+    rows = [wiring.keys[wiring.starts[n] : wiring.starts[n + 1]] for n in members]
+    return np.array([keys.mean() if len(keys) else 0.0 for keys in rows])
 
 
 def _fill(wiring: Wiring, order: np.ndarray, copies: np.ndarray, chosen: dict[int, Basis]) -> list[Core]:
