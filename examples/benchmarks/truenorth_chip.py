@@ -27,7 +27,7 @@ def main() -> None:
     options = parser.parse_args()
     emulator = Emulator(recurrent_image(options.cores, alike=not options.unlike), threads=options.threads)
     emulator.run(steps=50)  # compiles the kernels
-    rates = []
+    rates, used = [], time.process_time()
     before = emulator.activity
     for _ in range(options.repeats):
         started = time.perf_counter()
@@ -35,9 +35,11 @@ def main() -> None:
         rates.append(options.ticks / (time.perf_counter() - started))
     after = emulator.activity
     ticks = after.ticks - before.ticks
+    used = 1e3 * (time.process_time() - used) / ticks
     events = (after.synaptic_events - before.synaptic_events) / ticks
     print(f"{options.cores:,} cores, {options.threads} threads: median {np.median(rates):,.0f}, best {max(rates):,.0f} ticks/s")
     print(f"{np.median(rates) / 1000:.2f} of the chip's 1 kHz; {np.median(rates) * events / 1e9:.2f} billion synaptic events/s")
+    print(f"processor time {used:.2f} ms a tick, of all threads together")
     print(f"rate {1e3 * (after.spikes - before.spikes) / ticks / options.cores / 256:.1f} Hz, {events / 1e6:.2f} M synaptic events a tick")
     print(f"memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB at its highest")
 

@@ -35,9 +35,7 @@ class Chip(NamedTuple):
     axon_types: np.ndarray  # uint16 (cores, 256), the type, and from bit 2 on the number of synapses
     weights: np.ndarray
     leak: np.ndarray  # float32, its sign as the rules have it
-    alpha: np.ndarray  # float32
-    beta: np.ndarray  # float32
-    v_reset: np.ndarray  # float32
+    limits: np.ndarray  # float32 (cores, 3, 256), alpha, beta and the reset potential
     mask: np.ndarray
     modes: np.ndarray
     kinds: np.ndarray  # uint8 (cores,), EVEN, DETERMINISTIC or STOCHASTIC
@@ -250,13 +248,14 @@ def _chip(image: ChipImage, watch_all: bool) -> Chip:
     watched = np.full(image.modes.shape, watch_all)
     for table in image.outputs.values():
         watched[table[:, 1], table[:, 2]] = True
-    real = {"leak": image.leak * (-1.0 if image.rules.leak_sign == "minus" else 1.0), "alpha": image.threshold, "beta": image.floor,
-            "v_reset": image.reset}  # fmt: skip
-    real = {name: np.ascontiguousarray(value, np.float32) for name, value in real.items()}
+    sign = -1.0 if image.rules.leak_sign == "minus" else 1.0
+    limits = np.stack([image.threshold, image.floor, image.reset], axis=1).astype(np.float32)
+    leak = np.ascontiguousarray(sign * image.leak, np.float32)
     degrees = np.bitwise_count(image.crossbar).sum(axis=2, dtype=np.uint16)
     return Chip(
         positions=image.positions, crossbar=image.crossbar, axon_types=image.axon_types | degrees << np.uint16(2), weights=image.weights,
-        mask=image.mask, modes=image.modes, kinds=_kinds(image), routes=_routes(image, watched), most_watched=int(watched.sum()), **real,
+        mask=image.mask, modes=image.modes, kinds=_kinds(image), routes=_routes(image, watched), leak=leak, limits=limits,
+        most_watched=int(watched.sum()),
     )  # fmt: skip
 
 

@@ -25,58 +25,78 @@ SPIKES, EVENTS, HOPS, CROSSINGS, PACKETS, OVERFLOWS, ARRIVALS, AWAKE = range(8) 
 
 
 @njit
-def add_row(row, weights, total):
-    """total += weights where the bits of ``row`` are set; uint64 (4,), int16 (256,), int32 (256,)."""
+def add_row(crossbar, weights, core, axon, kind, total):
+    """Add a core's weights of type ``kind`` to ``total``, int32 (256,), where the bits of the axon's row are set."""
     for half in range(8):
-        bits = np.uint32(row[half >> 1] >> np.uint64(32 * (half & 1)))
-        at = 32 * half
+        bits = np.uint32(crossbar[core, axon, half >> 1] >> np.uint64(32 * (half & 1)))
         for k in range(32):
-            total[at + k] += np.int32(weights[at + k]) if bits & LONE[k] else np.int32(0)
+            at = 32 * half + k
+            total[at] = np.int32(total[at] + np.int32(weights[core, kind, at])) if bits & LONE[k] else total[at]
 
 
 @njit
-def add_even_row(row, weight, total):
-    """As `add_row`, with one weight for all neurons, which need not be read."""
+def add_even_row(crossbar, core, axon, weight, total):
+    """As `add_row`, with one weight (int32) for all neurons, which need not be read."""
     for half in range(8):
-        bits = np.uint32(row[half >> 1] >> np.uint64(32 * (half & 1)))
-        at = 32 * half
+        bits = np.uint32(crossbar[core, axon, half >> 1] >> np.uint64(32 * (half & 1)))
         for k in range(32):
-            total[at + k] += weight if bits & LONE[k] else np.int32(0)
+            at = 32 * half + k
+            total[at] = np.int32(total[at] + np.int32(weight)) if bits & LONE[k] else total[at]
 
 
 @njit
-def add_drawn_row(row, weights, modes, type_bit, first, seed, tick, total):
+def add_drawn_row(crossbar, weights, modes, core, axon, kind, first, seed, tick, total):
     """As `add_row`, where the stochastic synapses draw a byte each."""
     for j in range(256):
-        if row[j >> 6] >> np.uint64(j & 63) & np.uint64(1):
-            weight = np.int64(weights[j])
-            total[j] += drawn(weight, random_byte(seed, first, j, tick)) if modes[j] & type_bit else weight
+        if crossbar[core, axon, j >> 6] >> np.uint64(j & 63) & np.uint64(1):
+            weight = np.int64(weights[core, kind, j])
+            total[j] += drawn(weight, random_byte(seed, first, j, tick)) if modes[core, j] & (1 << (SYNAPSE_AT + kind)) else weight
 
 
 @njit(error_model="numpy", fastmath=RELAXED)
-def update_even(v, total, leak, alpha, beta, v_reset, modes, flags):
+def update_even(core, v, total, leak, limits, modes, flags):
     """All neurons of a core by one set of parameters and the default rules; flags: uint8 (3, 256), see `flagged`."""
-    own_leak, own_alpha, own_beta, own_reset = leak[0], alpha[0], beta[0], v_reset[0]
-    reversal, mode = np.float32(modes[0] & REVERSAL), np.float32(modes[0] >> RESET_AT & 3)
-    saturates = ZERO if modes[0] & FLOOR_RESETS else ONE
+    own_leak, own_alpha, own_beta, own_reset = leak[core, 0], limits[core, 0, 0], limits[core, 1, 0], limits[core, 2, 0]
+    reversal, mode = np.float32(modes[core, 0] & REVERSAL), np.float32(modes[core, 0] >> RESET_AT & 3)
+    saturates = ZERO if modes[core, 0] & FLOOR_RESETS else ONE
     for j in range(256):
-        new, lost, spike = step(v[j], ZERO, ZERO, np.float32(total[j]), ZERO, ZERO, ZERO, own_leak, reversal, ZERO, own_alpha, own_beta,
-                                own_reset, mode, saturates, LOW, HIGH, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO)  # fmt: skip
-        flags[0, j], flags[1, j], flags[2, j] = spike, lost != ZERO, new != v[j]
-        v[j] = new
+        new, lost, spike = step(v[core, j], ZERO, ZERO, np.float32(total[j]), ZERO, ZERO, ZERO, own_leak, reversal, ZERO,
+                                own_alpha, own_beta, own_reset, mode, saturates, LOW, HIGH, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO)  # fmt: skip
+        flags[0, j], flags[1, j], flags[2, j] = spike, lost != ZERO, new != v[core, j]
+        v[core, j] = new
 
 
 @njit(error_model="numpy", fastmath=RELAXED)
-def update_each(v, total, leak, noise, alpha, beta, v_reset, modes, rules, flags):
-    """Each neuron by its own parameters and any rules; flags: uint8 (3, 256), see `flagged`."""
+def update_each(core, v, given, limits, modes, flags):
+    """Each neuron by its own parameters and the default rules; flags: uint8 (3, 256), see `flagged`.
+
+    given: float32 (3, 256), what arrives, the leak and the noise as drawn. Few arrays, for with more the compiler gives up
+    proving that they lie apart, and does not vectorise.
+    """
+    for j in range(256):
+        bits = np.int32(modes[core, j])
+        reversal, mode = np.float32(np.int32(bits & REVERSAL)), np.float32(np.int32(bits >> RESET_AT & 3))
+        saturates = ZERO if bits & FLOOR_RESETS else ONE
+        new, lost, spike = step(v[core, j], ZERO, ZERO, given[0, j], ZERO, ZERO, ZERO, given[1, j], reversal, given[2, j],
+                                limits[core, 0, j], limits[core, 1, j], limits[core, 2, j], mode, saturates,
+                                LOW, HIGH, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO)  # fmt: skip
+        flags[0, j], flags[1, j], flags[2, j] = spike, lost != ZERO, new != v[core, j]
+        v[core, j] = new
+
+
+@njit(error_model="numpy", fastmath=RELAXED)
+def update_by_rules(core, v, given, limits, modes, rules, flags):
+    """Each neuron by its own parameters and any rules; flags: uint8 (3, 256), see `flagged`. Not vectorised, for the choices."""
     low, high, span, leak_first, stops, touches, shifts, forces = rules
     for j in range(256):
-        reversal, mode = np.float32(modes[j] & REVERSAL), np.float32(modes[j] >> RESET_AT & 3)
-        saturates = ZERO if modes[j] & FLOOR_RESETS else ONE
-        new, lost, spike = step(v[j], ZERO, ZERO, np.float32(total[j]), ZERO, ZERO, ZERO, leak[j], reversal, noise[j], alpha[j], beta[j],
-                                v_reset[j], mode, saturates, low, high, span, leak_first, stops, touches, shifts, forces)  # fmt: skip
-        flags[0, j], flags[1, j], flags[2, j] = spike, lost != ZERO, new != v[j]
-        v[j] = new
+        bits = np.int32(modes[core, j])
+        reversal, mode = np.float32(np.int32(bits & REVERSAL)), np.float32(np.int32(bits >> RESET_AT & 3))
+        saturates = ZERO if bits & FLOOR_RESETS else ONE
+        new, lost, spike = step(v[core, j], ZERO, ZERO, given[0, j], ZERO, ZERO, ZERO, given[1, j], reversal, given[2, j],
+                                limits[core, 0, j], limits[core, 1, j], limits[core, 2, j], mode, saturates,
+                                low, high, span, leak_first, stops, touches, shifts, forces)  # fmt: skip
+        flags[0, j], flags[1, j], flags[2, j] = spike, lost != ZERO, new != v[core, j]
+        v[core, j] = new
 
 
 @njit
@@ -91,16 +111,24 @@ def flagged(flags):
 
 
 @njit
-def draw_row(core, x, y, leak, mask, modes, seed, tick, drawn_leak, noise):
-    """The leak and the noise of the threshold of a core's neurons in this tick."""
+def give(core, total, leak, given):
+    """Put together what `update_each` needs, without random numbers."""
+    for j in range(256):
+        given[0, j] = np.float32(total[j])
+        given[1, j] = leak[core, j]
+
+
+@njit
+def draw(core, positions, leak, mask, modes, seed, tick, given):
+    """Draw the leak and the noise of the threshold of a core's neurons in this tick."""
+    x, y = positions[core, 0], positions[core, 1]
     leaks, thresholds = place(x, y, LEAK_ROW), place(x, y, THRESHOLD_ROW)
     for j in range(256):
-        drawn_leak[j] = leak[j]
-        noise[j] = ZERO
-        if modes[j] & STOCHASTIC_LEAK:
-            drawn_leak[j] = np.float32(drawn(np.int64(leak[j]), random_byte(seed, leaks, j, tick)))
-        if mask[j]:
-            noise[j] = np.float32(random_half(seed, thresholds, j, tick) & np.int64(mask[j]))
+        given[2, j] = ZERO
+        if modes[core, j] & STOCHASTIC_LEAK:
+            given[1, j] = np.float32(drawn(np.int64(leak[core, j]), random_byte(seed, leaks, j, tick)))
+        if mask[core, j]:
+            given[2, j] = np.float32(random_half(seed, thresholds, j, tick) & np.int64(mask[core, j]))
 
 
 @njit
@@ -125,55 +153,42 @@ def arrivals(core, slot, rings, active, found):
 
 
 @njit
-def look_ahead(core, chip, active):
+def look_ahead(core, crossbar, axon_types, active, start, stop):
     """Ask for the rows and types of a core's active axons."""
-    rows, kinds = chip.crossbar[core].ctypes.data, chip.axon_types[core].ctypes.data
-    for axon in active:
-        prefetch(rows + 32 * axon)
-        prefetch(kinds + 2 * axon)
+    rows, kinds = crossbar.ctypes.data + 8192 * core, axon_types.ctypes.data + 512 * core
+    for k in range(start, stop):
+        prefetch(rows + 32 * active[k])
+        prefetch(kinds + 2 * active[k])
 
 
 @njit
-def integrate(core, chip, active, seed, tick, total):
+def integrate(core, how, crossbar, axon_types, weights, modes, positions, active, start, stop, seed, tick, total):
     """Add what the active axons bring to each neuron of a core; returns the synaptic events."""
     total[:] = 0
     events = 0
-    for axon in active:
-        kind = np.int64(chip.axon_types[core, axon] & 3)
-        events += np.int64(chip.axon_types[core, axon] >> 2)
-        if chip.kinds[core] == STOCHASTIC:
-            first = place(chip.positions[core, 0], chip.positions[core, 1], axon)
-            add_drawn_row(chip.crossbar[core, axon], chip.weights[core, kind], chip.modes[core], 1 << (SYNAPSE_AT + kind), first, seed,
-                          tick, total)  # fmt: skip
-        elif chip.kinds[core] == EVEN:
-            add_even_row(chip.crossbar[core, axon], np.int32(chip.weights[core, kind, 0]), total)
+    for k in range(start, stop):
+        axon = active[k]
+        about = np.int64(axon_types[core, axon])
+        kind = about & 3
+        events += about >> 2
+        if how == EVEN:
+            add_even_row(crossbar, core, axon, np.int32(weights[core, kind, 0]), total)
+        elif how == STOCHASTIC:
+            first = place(positions[core, 0], positions[core, 1], axon)
+            add_drawn_row(crossbar, weights, modes, core, axon, kind, first, seed, tick, total)
         else:
-            add_row(chip.crossbar[core, axon], chip.weights[core, kind], total)
+            add_row(crossbar, weights, core, axon, kind, total)
     return events
 
 
 @njit
-def update(core, chip, v, total, leak, noise, still, seed, tick, rules, default, flags):
-    """One tick of a core's neurons, by the loop that suits them."""
-    if chip.kinds[core] == EVEN and default:
-        update_even(v[core], total, chip.leak[core], chip.alpha[core], chip.beta[core], chip.v_reset[core], chip.modes[core], flags)
-    elif chip.kinds[core] == STOCHASTIC:
-        draw_row(core, chip.positions[core, 0], chip.positions[core, 1], chip.leak[core], chip.mask[core], chip.modes[core], seed, tick,
-                 leak, noise)  # fmt: skip
-        update_each(v[core], total, leak, noise, chip.alpha[core], chip.beta[core], chip.v_reset[core], chip.modes[core], rules, flags)
-    else:
-        update_each(v[core], total, chip.leak[core], still, chip.alpha[core], chip.beta[core], chip.v_reset[core], chip.modes[core], rules,
-                    flags)  # fmt: skip
-
-
-@njit
-def list_spikes(core, fired, routes, spikes, found):
+def list_spikes(core, flags, routes, spikes, found):
     """Put the neurons of a core that fired into ``spikes`` from ``found`` on and ask for their routes."""
-    words, address = fired.view(np.uint64), routes[core].ctypes.data
-    for block in range(32):
-        if words[block]:
-            for j in range(8 * block, 8 * block + 8):
-                if fired[j]:
+    address = routes.ctypes.data + 2048 * core
+    for block in range(0, 256, 8):
+        if any_of_eight(flags, block):
+            for j in range(block, block + 8):
+                if flags[0, j]:
                     spikes[found] = core * 256 + j
                     prefetch(address + 8 * j)
                     found += 1
@@ -181,14 +196,24 @@ def list_spikes(core, fired, routes, spikes, found):
 
 
 @njit
-def send(spikes, routes, tick, ring, out, found, counts):
-    """Put spikes into the scheduler bits of their targets, and list those that are watched."""
+def any_of_eight(flags, block):
+    """Whether one of the neurons block to block + 7 fired."""
+    found = np.uint8(0)
+    for j in range(8):
+        found |= flags[0, block + j]
+    return found != 0
+
+
+@njit
+def send(spikes, number, routes, tick, ring, out, found, counts):
+    """Put the first ``number`` spikes into the scheduler bits of their targets, and list those that are watched."""
     address, size = ring.ctypes.data, ring.shape[1]
-    for spike in spikes:
-        route = routes[spike >> 8, spike & 255]
+    for k in range(number):
+        route = routes[spikes[k] >> 8, spikes[k] & 255]
         slot = (tick + (route >> DELAY_AT & 15)) & 15
         prefetch(address + 32 * (slot * size + (route >> TARGET_AT)))
-    for spike in spikes:
+    for k in range(number):
+        spike = spikes[k]
         route = routes[spike >> 8, spike & 255]
         counts[HOPS] += route >> HOPS_AT & 1023
         counts[CROSSINGS] += route >> CROSSINGS_AT & 63
@@ -217,37 +242,52 @@ def inject(events, event, now, first, last, ring):
 def advance(chip, v, asleep, rings, thread, first, last, tick, ticks, events, seed, rules, default, out, counts):
     """Advance the cores first..last by up to ``ticks`` ticks; returns (ticks done, spikes listed in ``out``).
 
-    chip: a `Chip`. v: float32 (cores, 256). asleep: uint8 (cores,). rings: uint64 (threads, 16, cores, 4). events: int64 (n, 3) of
-    tick, core and axon from outside, by tick, none before ``tick``. rules: of `step`; default: whether they are the default ones.
-    out: int64 (m, 2); the kernel stops early when a tick might not fit. counts: int64 (8,). Cores are taken in blocks, so that
-    what a block needs from memory is under way while other work is done.
+    chip: a `Chip`. v: float32 (cores, 256). asleep: uint8 (cores,). rings: uint64
+    (threads, 16, cores, 4). events: int64 (n, 3) of tick, core and axon from outside, by tick, none before ``tick``. rules: of
+    `step`; default: whether they are the default ones. out: int64 (m, 2); the kernel stops early when a tick might not fit. counts:
+    int64 (8,). Cores are taken in blocks, so that what a block needs from memory is under way while other work is done. Functions
+    get whole arrays: a view of a shared array would count its users in a place for which the threads compete.
     """
+    positions, crossbar, axon_types, weights, kinds, modes, routes = (chip.positions, chip.crossbar, chip.axon_types, chip.weights,
+                                                                      chip.kinds, chip.modes, chip.routes)  # fmt: skip
+    leak, limits, mask = chip.leak, chip.limits, chip.mask
     active, starts = np.empty(256 * BLOCK, np.int64), np.zeros(BLOCK + 1, np.int64)
     total, flags, spikes = np.empty(256, np.int32), np.zeros((3, 256), np.uint8), np.empty(256 * BLOCK, np.int64)
-    leak, noise, still = np.zeros(256, np.float32), np.zeros(256, np.float32), np.zeros(256, np.float32)
+    given, ring = np.zeros((3, 256), np.float32), rings[thread]
     listed, event, done = 0, 0, 0
     while done < ticks and listed + chip.most_watched <= len(out):
         now = tick + done
-        event = inject(events, event, now, first, last, rings[thread])
+        event = inject(events, event, now, first, last, ring)
         for base in range(first, last, BLOCK):
             size, found = min(BLOCK, last - base), 0
             for k in range(size):
                 starts[k + 1] = arrivals(base + k, now & 15, rings, active, starts[k])
-                look_ahead(base + k, chip, active[starts[k] : starts[k + 1]])
+                look_ahead(base + k, crossbar, axon_types, active, starts[k], starts[k + 1])
             for k in range(size):
-                core, axons = base + k, active[starts[k] : starts[k + 1]]
-                if len(axons) == 0 and asleep[core]:
+                core, how, start, stop = base + k, kinds[base + k], starts[k], starts[k + 1]
+                if start == stop and asleep[core]:
                     continue
                 counts[AWAKE] += 1
-                counts[ARRIVALS] += len(axons)
-                counts[EVENTS] += integrate(core, chip, axons, seed, now, total)
-                update(core, chip, v, total, leak, noise, still, seed, now, rules, default, flags)
+                counts[ARRIVALS] += stop - start
+                counts[EVENTS] += integrate(core, how, crossbar, axon_types, weights, modes, positions, active, start, stop, seed, now,
+                                            total)  # fmt: skip
+                if how == EVEN and default:
+                    update_even(core, v, total, leak, limits, modes, flags)
+                else:
+                    give(core, total, leak, given)
+                    if how == STOCHASTIC:
+                        draw(core, positions, leak, mask, modes, seed, now, given)
+                    if default:
+                        update_each(core, v, given, limits, modes, flags)
+                    else:
+                        update_by_rules(core, v, given, limits, modes, rules, flags)
+                    given[2, :] = ZERO
                 fired, lost, moved = flagged(flags)
-                asleep[core] = len(axons) == 0 and fired == 0 and moved == 0 and chip.kinds[core] != STOCHASTIC
+                asleep[core] = start == stop and fired == 0 and moved == 0 and how != STOCHASTIC
                 counts[OVERFLOWS] += lost
                 counts[SPIKES] += fired
                 if fired:
-                    found = list_spikes(core, flags[0], chip.routes, spikes, found)
-            listed = send(spikes[:found], chip.routes, now, rings[thread], out, listed, counts)
+                    found = list_spikes(core, flags, routes, spikes, found)
+            listed = send(spikes, found, routes, now, ring, out, listed, counts)
         done += 1
     return done, listed
