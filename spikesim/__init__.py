@@ -23,6 +23,7 @@ from spikesim.distributions import Uniform as Uniform
 from spikesim.network import Network as Network
 from spikesim.neurons import IF as IF
 from spikesim.neurons import LIF as LIF
+from spikesim.neurons import TrueNorth as TrueNorth
 from spikesim.recording import Recording as Recording
 from spikesim.stimulus import DirectCurrent as DirectCurrent
 from spikesim.stimulus import NoiseCurrent as NoiseCurrent

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from spikesim.connectivity.rules import Rule
-from spikesim.description import Description, Distribution, flag, real, whole
+from spikesim.description import Description, Distribution, flag, real
 from spikesim.errors import DescriptionError, KindError, UnsupportedError
 from spikesim.neurons.model import Neuron
 from spikesim.synapses import JUMP, Delta, Receptor
@@ -52,15 +52,15 @@ class Rules(Description):
     noise: str = "threshold"
     overflow: str = "saturate"
     reset_encoding: str = "exponent"
-    mask_bits: int = whole(default=8, at_least=1)
+    mask_bits: int = 8
 
     def check(self) -> None:
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             if not isinstance(value, str) or value not in choices:
                 raise DescriptionError(f"Rules.{name}: expected {' or '.join(map(repr, choices))}, got {value!r}")
-        if self.mask_bits > 16:
-            raise DescriptionError(f"Rules.mask_bits: expected at most 16, got {self.mask_bits}")
+        if isinstance(self.mask_bits, bool) or not isinstance(self.mask_bits, int) or not 1 <= self.mask_bits <= 16:
+            raise DescriptionError(f"Rules.mask_bits: expected a whole number from 1 to 16, got {self.mask_bits!r}")
 
     def coefficients(self) -> dict[str, float]:
         """The last arguments of `truenorth_step`."""
