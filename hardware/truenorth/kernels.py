@@ -8,7 +8,7 @@ cores; what it sends it puts into scheduler bits of its own, which the owner of 
 import numpy as np
 from numba import njit
 
-from spikesim.hardware.truenorth.native import prefetch
+from spikesim.hardware.truenorth.native import lowest_bit, prefetch
 from spikesim.hardware.truenorth.neuron import LEAK_ROW, THRESHOLD_ROW, drawn, place, random_byte, random_half, step
 from spikesim.kernel import kernel
 
@@ -139,16 +139,10 @@ def arrivals(core, slot, rings, active, found):
         for thread in range(len(rings)):
             word |= rings[thread, slot, core, w]
             rings[thread, slot, core, w] = np.uint64(0)
-        bit = 64 * w
         while word:
-            while not word & np.uint64(0xFF):
-                word >>= np.uint64(8)
-                bit += 8
-            if word & np.uint64(1):
-                active[found] = bit
-                found += 1
-            word >>= np.uint64(1)
-            bit += 1
+            active[found] = 64 * w + lowest_bit(word)
+            found += 1
+            word &= word - np.uint64(1)
     return found
 
 
@@ -182,26 +176,21 @@ def integrate(core, how, crossbar, axon_types, weights, modes, positions, active
 
 
 @njit
-def list_spikes(core, flags, routes, spikes, found):
-    """Put the neurons of a core that fired into ``spikes`` from ``found`` on and ask for their routes."""
+def list_spikes(core, fired, routes, spikes, found):
+    """Put the neurons of a core that fired into ``spikes`` from ``found`` on and ask for their routes.
+
+    fired: uint64 (3, 32), the flags, eight neurons a word.
+    """
     address = routes.ctypes.data + 2048 * core
-    for block in range(0, 256, 8):
-        if any_of_eight(flags, block):
-            for j in range(block, block + 8):
-                if flags[0, j]:
-                    spikes[found] = core * 256 + j
-                    prefetch(address + 8 * j)
-                    found += 1
+    for block in range(32):
+        word = fired[0, block]
+        while word:
+            j = 8 * block + (lowest_bit(word) >> 3)
+            spikes[found] = core * 256 + j
+            prefetch(address + 8 * j)
+            found += 1
+            word &= word - np.uint64(1)
     return found
-
-
-@njit
-def any_of_eight(flags, block):
-    """Whether one of the neurons block to block + 7 fired."""
-    found = np.uint8(0)
-    for j in range(8):
-        found |= flags[0, block + j]
-    return found != 0
 
 
 @njit
@@ -253,7 +242,7 @@ def advance(chip, v, asleep, rings, thread, first, last, tick, ticks, events, se
     leak, limits, mask = chip.leak, chip.limits, chip.mask
     active, starts = np.empty(256 * BLOCK, np.int64), np.zeros(BLOCK + 1, np.int64)
     total, flags, spikes = np.empty(256, np.int32), np.zeros((3, 256), np.uint8), np.empty(256 * BLOCK, np.int64)
-    given, ring = np.zeros((3, 256), np.float32), rings[thread]
+    given, ring, fired = np.zeros((3, 256), np.float32), rings[thread], flags.view(np.uint64)
     listed, event, done = 0, 0, 0
     while done < ticks and listed + chip.most_watched <= len(out):
         now = tick + done
@@ -282,12 +271,12 @@ def advance(chip, v, asleep, rings, thread, first, last, tick, ticks, events, se
                     else:
                         update_by_rules(core, v, given, limits, modes, rules, flags)
                     given[2, :] = ZERO
-                fired, lost, moved = flagged(flags)
-                asleep[core] = start == stop and fired == 0 and moved == 0 and how != STOCHASTIC
+                number, lost, moved = flagged(flags)
+                asleep[core] = start == stop and number == 0 and moved == 0 and how != STOCHASTIC
                 counts[OVERFLOWS] += lost
-                counts[SPIKES] += fired
-                if fired:
-                    found = list_spikes(core, flags, routes, spikes, found)
+                counts[SPIKES] += number
+                if number:
+                    found = list_spikes(core, fired, routes, spikes, found)
             listed = send(spikes, found, routes, now, ring, out, listed, counts)
         done += 1
     return done, listed

@@ -1,4 +1,4 @@
-"""The one thing the kernels need that numba does not offer: asking for memory ahead of time."""
+"""What the kernels need and numba does not offer: asking for memory ahead of time, and finding the lowest bit."""
 
 from llvmlite import ir
 from numba import types
@@ -20,3 +20,13 @@ def prefetch(typingctx, address):
         return context.get_dummy_value()
 
     return types.void(types.int64), codegen
+
+
+@intrinsic
+def lowest_bit(typingctx, word):
+    """The number of the lowest bit that is set in a word (uint64) other than 0."""
+
+    def codegen(context, builder, signature, args):
+        return builder.cttz(args[0], ir.IntType(1)(1))
+
+    return types.int64(types.uint64), codegen
