@@ -6,7 +6,7 @@ from typing import Any
 from spikesim.errors import unknown_name
 from spikesim.network import Network
 
-TARGETS: dict[str, str] = {}  # name of the chip: the module whose `map_network` maps to it
+TARGETS = {"truenorth": "spikesim.hardware.truenorth.mapping"}  # name of the chip: the module whose `map_network` maps to it
 
 
 def map_to(network: Network, chip: str, **options: Any) -> Any:

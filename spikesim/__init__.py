@@ -30,6 +30,7 @@ from spikesim.neurons import FirstSpike as FirstSpike
 from spikesim.neurons import Maximum as Maximum
 from spikesim.neurons import Product as Product
 from spikesim.neurons import SigmaDelta as SigmaDelta
+from spikesim.neurons import TrueNorth as TrueNorth
 from spikesim.recording import Recording as Recording
 from spikesim.stimulus import DirectCurrent as DirectCurrent
 from spikesim.stimulus import NoiseCurrent as NoiseCurrent

@@ -29,7 +29,7 @@ def demo(
 
 @app.command()
 def run(
-    file: Annotated[Path, typer.Argument(help="A network (Network.save) or a simulation (Simulation.save).")],
+    file: Annotated[Path, typer.Argument(help="A network (Network.save), a simulation (Simulation.save) or a chip image (spikesim map).")],
     time: Annotated[float, typer.Option(help="Model time to run, in ms.")] = 1000.0,
     dt: Annotated[float, typer.Option(help="Time step in ms (of a network; a simulation has its own).")] = 0.1,
     seed: Annotated[int, typer.Option(help="Seed (of a network).")] = 0,
@@ -38,10 +38,22 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Write the recording to this HDF5 file as it comes.")] = None,
     state: Annotated[Path | None, typer.Option(help="Write the simulation to this file at the end, to go on later.")] = None,
 ) -> None:
-    """Run a saved network, or go on with a saved simulation, and print the firing rates."""
+    """Run a saved network or chip image, or go on with a saved simulation, and print the firing rates."""
     from spikesim.run_file import run_file
 
     run_file(file, time=time, dt=dt, seed=seed, engine=engine, threads=threads, out=out, state=state)
+
+
+@app.command("map")
+def map_command(
+    file: Annotated[Path, typer.Argument(help="A network (Network.save).")],
+    chip: Annotated[str, typer.Option(help="The chip: truenorth.")],
+    out: Annotated[Path | None, typer.Option(help="Write the chip image to this HDF5 file; `spikesim run` runs it.")] = None,
+) -> None:
+    """Map a saved network onto a chip and print what it takes."""
+    from spikesim.hardware.map_file import map_file
+
+    map_file(file, chip=chip, out=out)
 
 
 @app.command()

@@ -126,6 +126,7 @@ class Network:
         _check_structured(rule, weight, delay, what)
         for label, value in (("weight", weight), ("delay", delay)):
             _check_per_synapse(label, value, rule, (len(source), len(target), selves), what)
+        self.populations[target.population].model.check_weights(rule, weight, what)  # type: ignore[union-attr]
         return Projection(name, source, target, rule, weight, delay, key)
 
     def _projection_name(self, ends: str, name: str | None) -> str:
@@ -163,6 +164,7 @@ class Network:
             raise DescriptionError(f"{what}: {type(model).__name__} takes no current; project onto one of its receptors instead")
         if isinstance(stimulus, PoissonDrive) and stimulus.receptor not in model.receptors:
             raise unknown_name("receptor", stimulus.receptor, model.receptors, where=what)
+        model.check_stimulus(stimulus, what)
         for name, value in _per_neuron(stimulus).items():
             checked_shape(value, ((len(view),), self.shape(view)), f"{what}: {type(stimulus).__name__}.{name}", f"{len(view)} neurons")
         self.stimulations.append(Stimulation(view, stimulus))

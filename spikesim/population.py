@@ -85,6 +85,7 @@ class Population(Description):
                 raise unknown_name("variable", key, known, where=f"population {self.name!r}: initial")
             checked[key] = checked_number(value, what, limits("mV" if key == "v" else None))
             checked_shape(checked[key], ((len(self),), self.shape), what, f"{len(self)} neurons")
+            self.model.check_initial(key, checked[key], what)  # type: ignore[union-attr]
         object.__setattr__(self, "initial", MappingProxyType(checked))
 
     def __len__(self) -> int:

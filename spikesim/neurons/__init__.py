@@ -7,3 +7,5 @@ from spikesim.neurons.integrate_and_fire import IF as IF
 from spikesim.neurons.lif import LIF as LIF
 from spikesim.neurons.model import Neuron as Neuron
 from spikesim.neurons.sigma_delta import SigmaDelta as SigmaDelta
+from spikesim.neurons.truenorth import Rules as Rules
+from spikesim.neurons.truenorth import TrueNorth as TrueNorth

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from spikesim.connectivity.rules import Rule
 from spikesim.description import Description
 from spikesim.errors import DescriptionError, KindError
 from spikesim.synapses import Receptor
@@ -58,6 +59,15 @@ class Neuron(Description):
             if parts.count(part) > 1:
                 raise DescriptionError(f"{name}.receptors: {part!r} would name a variable of two receptors; rename one of them")
         object.__setattr__(self, "receptors", MappingProxyType(dict(receptors)))
+
+    def check_weights(self, rule: Rule, weight: Any, what: str) -> None:
+        """Raise `DescriptionError` for weights that the model cannot receive."""
+
+    def check_initial(self, name: str, value: Any, what: str) -> None:
+        """Raise `DescriptionError` for a value that the variable ``name`` cannot start from."""
+
+    def check_stimulus(self, stimulus: Any, what: str) -> None:
+        """Raise `UnsupportedError` for a stimulus that the model does not take."""
 
     def membrane(self) -> Callable:
         """The scalar step that these parameters call for."""

@@ -73,7 +73,7 @@ def test_images_that_spikes_cannot_express_are_refused():
     with pytest.raises(DescriptionError, match="no negative spikes, but the images go down to"):
         from_torch(network(), pictures(5) - 0.5, input="poisson")
     snn = from_torch(network(), pictures(5), input="poisson")
-    with pytest.raises(DescriptionError, match="expresses values from 0 to 0.9.*reach from"):
+    with pytest.raises(DescriptionError, match=r"expresses values from 0 to 0\.9.*reach from"):
         snn.run(pictures(5, most=2.0), steps=2)
     with pytest.raises(UnsupportedError, match="takes the image as a current"):
         snn.stepper()

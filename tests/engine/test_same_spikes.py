@@ -32,7 +32,7 @@ from spikesim.distributions import ClippedNormal, LogNormal, Normal, Uniform, su
 from spikesim.engine import ENGINES, engine_class
 from spikesim.errors import DescriptionError, UnsupportedError
 from spikesim.network import Network
-from spikesim.neurons import IF, LIF, Maximum, Neuron, Product, SigmaDelta
+from spikesim.neurons import IF, LIF, Maximum, Neuron, Product, Rules, SigmaDelta, TrueNorth
 from spikesim.population import overlap
 from spikesim.recording import Recording
 from spikesim.simulation import Simulation
@@ -241,6 +241,19 @@ def _():
 @case("if soft reset", dt=1.0)
 def _():
     return recurrent(IF(), {"input": 0.3}, rate=200.0, initial={"v": Uniform(0.0, 1.0)})
+
+
+@case("truenorth", dt=1.0)
+def _():
+    model = TrueNorth(leak=np.arange(40) % 7 - 3, leak_reversal=True, v_threshold=np.arange(40) + 5, v_floor=6, reset="subtract")
+    return recurrent(model, {"input": 5.0}, rate=200.0, initial={"v": np.arange(40) - 20})
+
+
+@case("truenorth by other rules", dt=1.0)
+def _():
+    rules = Rules(leak_sign="minus", order="leak_first", zero_crossing="stops", floor="at", overflow="wrap", reset_encoding="plain")
+    model = TrueNorth(leak=2, leak_reversal=True, v_threshold=9, v_floor=4, floor_resets=True, v_reset=-2, rules=rules)
+    return recurrent(model, {"input": 5.0}, rate=200.0, initial={"v": np.arange(40) - 30})
 
 
 @case("if hard reset", dt=1.0)
