@@ -10,7 +10,7 @@ demo: .venv/runs
 	$(BIN)/spikesim demo
 
 test: .venv/tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: .venv/tests
 	$(BIN)/ruff check .
