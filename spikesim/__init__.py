@@ -23,6 +23,8 @@ from spikesim.distributions import Uniform as Uniform
 from spikesim.network import Network as Network
 from spikesim.neurons import IF as IF
 from spikesim.neurons import LIF as LIF
+from spikesim.neurons import LoihiLIF as LoihiLIF
+from spikesim.neurons import ShiftedSum as ShiftedSum
 from spikesim.recording import Recording as Recording
 from spikesim.stimulus import DirectCurrent as DirectCurrent
 from spikesim.stimulus import NoiseCurrent as NoiseCurrent
