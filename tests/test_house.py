@@ -44,6 +44,8 @@ LAYERS = (
     {"hardware.loihi.limits", "hardware.loihi.image"},
     {"hardware.loihi.build", "hardware.loihi.emulator", "hardware.loihi.lava_form", "hardware.loihi.lava"},
     {"hardware.loihi.run", "hardware.loihi.run_lava"},
+    {"hardware.filling", "hardware.refine", "hardware.partition", "hardware.place"},
+    {"hardware.loihi.report", "hardware.loihi.mapping"},
     {"hardware.target", "hardware"},
     {"info", "run_file", "benchmarks", "bench", "roofline", "profile", "demo", "cli", "__main__"},
 )  # fmt: skip

@@ -308,7 +308,7 @@ def _connect(link: dict[str, Any], nodes: list[Any], network: dict[str, Any]) ->
     if delays is not None:
         delays.data -= 1  # added before so that zeros are kept
         options["delays"] = delays.toarray() if dense else delays
-        options["max_delay"] = 63
+        options["max_delay"] = int(delays.data.max(initial=0))
     kind = f"{'' if delays is None else 'Delay'}{'Dense' if dense else 'Sparse'}"
     process = getattr(module, kind)(weights=weights.toarray() if dense else weights, **options)
     source.s_out.connect(process.s_in)
