@@ -29,7 +29,7 @@ def demo(
 
 @app.command()
 def run(
-    file: Annotated[Path, typer.Argument(help="A network (Network.save) or a simulation (Simulation.save).")],
+    file: Annotated[Path, typer.Argument(help="A network (Network.save), a simulation (Simulation.save) or a chip image.")],
     time: Annotated[float, typer.Option(help="Model time to run, in ms.")] = 1000.0,
     dt: Annotated[float, typer.Option(help="Time step in ms (of a network; a simulation has its own).")] = 0.1,
     seed: Annotated[int, typer.Option(help="Seed (of a network).")] = 0,
@@ -37,10 +37,16 @@ def run(
     threads: Threads = None,
     out: Annotated[Path | None, typer.Option(help="Write the recording to this HDF5 file as it comes.")] = None,
     state: Annotated[Path | None, typer.Option(help="Write the simulation to this file at the end, to go on later.")] = None,
+    backend: Annotated[str, typer.Option(help="Of an image: emulator or lava.")] = "emulator",
 ) -> None:
-    """Run a saved network, or go on with a saved simulation, and print the firing rates."""
+    """Run a saved network or chip image, or go on with a saved simulation, and print the firing rates."""
     from spikesim.run_file import run_file
+    from spikesim.storage import kind_of
 
+    if kind_of(file) == "chip image":
+        from spikesim.map_file import run_image_file
+
+        return run_image_file(file, steps=round(time), backend=backend, seed=seed, out=out)
     run_file(file, time=time, dt=dt, seed=seed, engine=engine, threads=threads, out=out, state=state)
 
 
@@ -62,6 +68,21 @@ def bench(
 
     bench_network(name, scale=scale, threads=threads, duration=time, repeats=repeats, precision=precision, batch=batch,
                   procedural=procedural, profile=profile, json_path=json)  # fmt: skip
+
+
+@app.command(name="map")
+def map_network(
+    file: Annotated[Path, typer.Argument(help="A network (Network.save); one of float neurons is quantised first.")],
+    chip: Annotated[str, typer.Option(help="loihi1 or loihi2.")] = "loihi1",
+    dt: Annotated[float, typer.Option(help="Time step in ms, of a network that is quantised.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of random connections and of the search.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the chip image to this file, for spikesim run.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page with the report and a heat map.")] = None,
+) -> None:
+    """Map a saved network onto a chip and print what it takes."""
+    from spikesim.map_file import map_file
+
+    map_file(file, chip=chip, dt=dt, seed=seed, out=out, report=report)
 
 
 @app.command()

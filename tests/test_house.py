@@ -45,9 +45,14 @@ LAYERS = (
     {"hardware.loihi.build", "hardware.loihi.emulator", "hardware.loihi.lava_form", "hardware.loihi.lava"},
     {"hardware.loihi.run", "hardware.loihi.run_lava"},
     {"hardware.filling", "hardware.refine", "hardware.partition", "hardware.place"},
-    {"hardware.loihi.report", "hardware.loihi.mapping"},
+    {"hardware.quantization"},
+    {"hardware.membranes", "hardware.fixed_weights"},
+    {"hardware.quantize"},
+    {"hardware.energy"},
+    {"hardware.loihi.image_file", "hardware.loihi.report", "hardware.loihi.mapping"},
     {"hardware.target", "hardware"},
-    {"info", "run_file", "benchmarks", "bench", "roofline", "profile", "demo", "cli", "__main__"},
+    {"run_file"},
+    {"info", "map_file", "benchmarks", "bench", "roofline", "profile", "demo", "cli", "__main__"},
 )  # fmt: skip
 
 

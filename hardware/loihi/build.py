@@ -70,7 +70,8 @@ def build(circuit: Circuit, core: np.ndarray, position: np.ndarray, chip: str, p
         port_exponent=exponent, port_lane=lane, port_population=np.array([each.population for each in circuit.ports], np.int64),
         targets=list_targets.astype(np.int32), weights=list_weights,
         route_starts=np.searchsorted(source[first][route], np.arange(circuit.neurons + 1)), routes=route, neuron=neuron,
-        position=position, bits=bits, train_steps=circuit.train_steps, train_neurons=circuit.train_neurons, probes=probes,
+        position=position, bits=bits, train_steps=circuit.train_steps, train_neurons=circuit.train_neurons,
+        rates=circuit.rates, probes=probes,
     )  # fmt: skip
 
 

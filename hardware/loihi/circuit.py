@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from spikesim.description import Distribution
 from spikesim.errors import DescriptionError, UnsupportedError
 from spikesim.hardware.unroll import Synapses, unroll
 from spikesim.network import Network, Projection
 from spikesim.neurons import LoihiLIF
-from spikesim.neurons.loihi import ShiftedSum
 from spikesim.population import Population
 from spikesim.stimulus import DirectCurrent, Poisson, SpikeTrains
 
@@ -35,7 +35,7 @@ class Circuit:
     starts: int64 (populations + 1,); inputs: for each population whether it is one; cells: int64 (neurons,) for each of `FIELDS`;
     rows: int64 (neurons + 1,), the synapses of neuron i are rows[i]:rows[i + 1] of targets (int32), weights (int16), delays
     (uint8, steps beyond one) and port (uint16); train_steps, train_neurons: int64, step (from 1 on) and neuron of given
-    spikes in time order.
+    spikes in time order; rates: float64 (neurons,), Hz, of Poisson inputs, 0 for all others.
     """
 
     names: tuple[str, ...]
@@ -51,6 +51,7 @@ class Circuit:
     port: np.ndarray
     train_steps: np.ndarray
     train_neurons: np.ndarray
+    rates: np.ndarray
 
     @property
     def neurons(self) -> int:
@@ -93,7 +94,7 @@ def circuit_of(network: Network, *, seed: int = 0) -> Circuit:
         {name: np.concatenate([each[name] for each in cells]) for name in FIELDS}, ports,
         np.searchsorted(sources[order], np.arange(starts[-1] + 1)), targets[order].astype(np.int32),
         joined[2][order].astype(np.int16), joined[3][order].astype(np.uint8),
-        np.concatenate([*port, np.empty(0, np.uint16)])[order].astype(np.uint16), *trains,
+        np.concatenate([*port, np.empty(0, np.uint16)])[order].astype(np.uint16), *trains, _rates(populations),
     )  # fmt: skip
 
 
@@ -178,6 +179,11 @@ def _trains(populations: list[Population], starts: np.ndarray) -> tuple[np.ndarr
     return joined[0][order], joined[1][order]
 
 
-def receptors(exponents: dict[str, int]) -> dict[str, ShiftedSum]:
-    """Receptors by name for their weight exponents."""
-    return {name: ShiftedSum(exponent=exponent) for name, exponent in exponents.items()}
+def _rates(populations: list[Population]) -> np.ndarray:
+    made = []
+    for population in populations:
+        rate = population.model.rate if isinstance(population.model, Poisson) else 0.0
+        if isinstance(rate, Distribution):
+            raise UnsupportedError(f"population {population.name!r}: give its rate as numbers, not as {rate!r}")
+        made.append(np.broadcast_to(np.asarray(rate, np.float64).reshape(-1), (len(population),)))
+    return np.concatenate(made)

@@ -40,6 +40,8 @@ class ChipImage:
     | neuron | (compartments,) int64 | number in its network, of a compartment |
     | position | (cores, 3) int64 | chip, x, y of the core's tile |
     | bits | (cores,) int64 | synaptic memory in use |
+    | train_steps, train_neurons | (spikes,) int64 | spikes that the inputs send, by steps from 1 on and numbers in the network |
+    | rates | (neurons,) float64 | of Poisson inputs, Hz at steps of 1 ms |
 
     names, shapes, starts, inputs: the populations of the network, as in `Circuit`; probes: what to record.
     """
@@ -71,6 +73,7 @@ class ChipImage:
     bits: np.ndarray
     train_steps: np.ndarray
     train_neurons: np.ndarray
+    rates: np.ndarray
     probes: tuple[Probed, ...] = ()
     report: Any = field(default=None, compare=False)
 

@@ -34,7 +34,7 @@ def circuit_of_image(image: ChipImage, bias: np.ndarray | None = None) -> Circui
     return Circuit(image.names, image.shapes, image.starts, image.inputs, cells, ports,
                    np.searchsorted(sources[order], np.arange(image.neurons + 1)), targets[order].astype(np.int32),
                    image.weights[picked][order], image.run_delay[run][order], image.run_port[run][order],
-                   np.empty(0, np.int64), np.empty(0, np.int64))  # fmt: skip
+                   np.empty(0, np.int64), np.empty(0, np.int64), image.rates)  # fmt: skip
 
 
 def _ranges(first: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -43,13 +43,10 @@ def _ranges(first: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.repeat(first - starts, counts) + np.arange(counts.sum())
 
 
-def run_in_lava(image: ChipImage, steps: int, sent: tuple[np.ndarray, np.ndarray], bias: np.ndarray | None,
+def run_in_lava(image: ChipImage, steps: int, sent: tuple[np.ndarray, np.ndarray], bias: np.ndarray | None, wanted: np.ndarray,
                 options: dict[str, Any]) -> tuple[np.ndarray, ...]:  # fmt: skip
-    """Steps and neurons of all spikes, the neurons whose u and v are recorded, and u and v (steps, neurons)."""
-    from spikesim.hardware.loihi.run import _traced
-
+    """Steps and neurons of all spikes, the neurons ``wanted``, and their u and v, int64 (steps, wanted)."""
     form = lava_form(circuit_of_image(image, bias), steps, spikes=sent)
-    wanted = _traced(image)
     (result,) = run_lava([form.network], steps, traces=len(wanted) > 0, **options)
     when, who = [sent[0]], [sent[1]]
     for at, spikes in enumerate(result.spikes):
