@@ -10,7 +10,7 @@ from spikesim.connectivity.structured import Conv, Dense, Pool
 from spikesim.errors import DescriptionError, UnsupportedError
 from spikesim.hardware.loihi.weights import MIXED, RANGES, sign_mode, stored
 from spikesim.hardware.quantization import ProjectionError
-from spikesim.hardware.unroll import unroll
+from spikesim.hardware.unroll import unroll, whole_steps
 from spikesim.network import Network, Projection
 
 LEAST_EXPONENT, LARGEST_EXPONENT = -8, 7
@@ -37,7 +37,7 @@ def real_weights(network: Network, projection: Projection, alike: np.ndarray, *,
     if isinstance(rule, Pool):
         rule = rule.as_conv(network.shape(projection.source), projection.name)
     if isinstance(rule, Dense | Conv):
-        delay = np.rint(projection.delay / dt).astype(np.int64)
+        delay = whole_steps(projection.delay, dt, f"projection {projection.name!r}: delay")
     if isinstance(rule, Dense):
         return RealWeights(rule, (rule.weights * projection.weight).ravel(), np.tile(target, len(rule.weights)), delay)
     if isinstance(rule, Conv):

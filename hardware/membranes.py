@@ -8,6 +8,7 @@ import numpy as np
 from spikesim.description import Distribution
 from spikesim.draws import drawn
 from spikesim.errors import UnsupportedError
+from spikesim.hardware.unroll import whole_steps
 from spikesim.network import Network
 from spikesim.neurons import IF, LIF
 from spikesim.population import Population
@@ -67,7 +68,7 @@ def membrane_of(network: Network, population: Population, *, dt: float, seed: in
         "keep_v": coefficients.get("decay", 1.0), "keep_u": keep_u, "gain": gain, "drive": coefficients["gain"],
         "threshold": np.asarray(model.v_threshold) - rest,
         "drift": coefficients["gain"] * (np.asarray(model.i_e) + _direct(network, population)),
-        "v": np.asarray(start["v"]) - rest, "current": current, "refractory": np.rint(np.asarray(model.t_ref) / dt),
+        "v": np.asarray(start["v"]) - rest, "current": current, "refractory": _refractory(population, model, dt, what),
     }  # fmt: skip
     arrays = {name: np.broadcast_to(np.asarray(value, np.float64).reshape(-1), (size,)) for name, value in made.items()}
     return Membrane(**arrays, late=int(isinstance(first, ExponentialCurrent)), soft=isinstance(model, IF) and model.reset == "subtract")
@@ -83,6 +84,13 @@ def _check(model: Any, receptors: dict[str, Any], what: str) -> None:
                                "give them one time constant")  # fmt: skip
     if isinstance(model, LIF) and np.any(np.asarray(model.v_reset) != np.asarray(model.v_rest)):
         raise UnsupportedError(f"{what}: the chip resets to the resting potential, v_reset differs from v_rest; make them equal")
+
+
+def _refractory(population: Population, model: Any, dt: float, what: str) -> np.ndarray:
+    """Refractory steps; given ones must be whole, drawn ones are rounded, as on the engines."""
+    if not isinstance(population.model.t_ref, Distribution):  # type: ignore[union-attr]
+        return whole_steps(model.t_ref, dt, f"{what}: t_ref").astype(float)
+    return np.rint(np.asarray(model.t_ref) / dt)
 
 
 def _resolved(population: Population, index: int, seed: int) -> Any:

@@ -23,6 +23,7 @@ from spikesim.hardware.fixed_weights import (
 )  # fmt: skip
 from spikesim.hardware.membranes import Membrane, membrane_of
 from spikesim.hardware.quantization import PopulationError, QuantizationReport, Quantized, SpikeEffect, mantissa, representable
+from spikesim.hardware.unroll import whole_steps
 from spikesim.network import SPIKES, Network
 from spikesim.neurons import LoihiLIF, ShiftedSum
 from spikesim.neurons.loihi import HALF, SHIFT, UNITY
@@ -190,7 +191,7 @@ def _initial(membrane: Membrane, vth: float) -> dict[str, np.ndarray]:
 def _source(model: object, dt: float) -> Source:
     """The same source in steps of 1 ms."""
     if isinstance(model, SpikeTrains):
-        return SpikeTrains(np.rint(model.times / dt), model.ids)
+        return SpikeTrains(whole_steps(model.times, dt, "SpikeTrains.times").astype(float), model.ids)
     assert isinstance(model, Poisson)
     return Poisson(model.rate * dt)
 

@@ -43,6 +43,17 @@ def unroll(network: Network, projection: Projection, *, dt: float, seed: int) ->
     return Synapses(*(array[kept] for array in made)) if not kept.all() else Synapses(*made)
 
 
+def whole_steps(times: Any, dt: float, what: str) -> np.ndarray:
+    """Times (ms) as steps, int64; raises `DescriptionError` for one between two steps."""
+    steps = np.rint(np.asarray(times) / dt).astype(np.int64)
+    off = np.abs(steps * dt - times) > 1e-6 * dt * np.maximum(1, np.abs(steps))
+    if np.any(off):
+        raise DescriptionError(
+            f"{what}: {np.ravel(times)[np.ravel(off)][0]:g} ms is not a multiple of the time step of {dt:g} ms; change dt"
+        )
+    return steps
+
+
 def _index(network: Network, projection: Projection) -> int:
     return list(network.projections).index(projection.name)
 
@@ -62,11 +73,7 @@ def _drawn(network: Network, projection: Projection, seed: int) -> tuple[np.ndar
 def _delays(network: Network, projection: Projection, numbers: np.ndarray, dt: float, seed: int) -> np.ndarray:
     delay = projection.delay
     if not isinstance(delay, Distribution):
-        steps = np.rint(np.asarray(delay) / dt).astype(np.int64)
-        if np.any(np.abs(steps * dt - delay) > 1e-6 * dt * np.maximum(1, steps)):
-            raise DescriptionError(
-                f"projection {projection.name!r}: its delays are not multiples of the time step of {dt:g} ms; choose dt="
-            )
+        steps = whole_steps(delay, dt, f"projection {projection.name!r}: delay")
         return np.full(len(numbers), int(steps)) if steps.ndim == 0 else steps.reshape(-1)[numbers]
     low, high = (int(np.floor(d / dt + 0.5)) for d in delay.support())
     limits = np.floor(delay.cdf((np.arange(low, high) + 0.5) * dt) * 2.0**32).astype(np.uint64)

@@ -8,10 +8,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import spikesim as sim
+from spikesim.hardware.loihi.build import build
 from spikesim.hardware.loihi.circuit import circuit_of
 from spikesim.hardware.loihi.lava import run_lava
 from spikesim.hardware.loihi.lava_form import lava_form
 from spikesim.hardware.loihi.lava_network import LavaCells, LavaLinks, LavaNetwork
+from spikesim.hardware.loihi.mapping import probes_of
 from spikesim.hardware.loihi.weights import stored
 
 pytestmark = pytest.mark.skipif(find_spec("lava") is None, reason="Lava is not installed")
@@ -93,8 +95,20 @@ def in_lava(net, steps=STEPS):
     return made
 
 
+def on_cores(net, seed):
+    """The same of the emulator, with the neurons strewn over some cores."""
+    circuit, rng = circuit_of(net), np.random.default_rng(seed)
+    cores = int(rng.integers(1, 20))
+    core = np.where(circuit.is_input, -1, rng.integers(0, cores, circuit.neurons))
+    image = build(circuit, core, np.zeros((cores, 3), np.int64), "loihi1", probes_of(net))
+    return of_recording(image.run(STEPS))
+
+
 def in_engine(net):
-    recording = sim.Simulation(net, dt=1.0, threads=1, progress=False).run(float(STEPS), progress=False)
+    return of_recording(sim.Simulation(net, dt=1.0, threads=1, progress=False).run(float(STEPS), progress=False))
+
+
+def of_recording(recording):
     made = {}
     for name, spikes in recording.spikes.items():
         fired = np.zeros((STEPS, len(spikes.recorded)), np.int64)
@@ -109,12 +123,14 @@ exponents = st.tuples(st.integers(0, 7), st.integers(-8, -1))
 @settings(max_examples=BATCHES, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32), exponents=exponents, signs=st.sampled_from(list(SIGNS)), data=st.data())
 def test_random_networks(seed, exponents, signs, data):
-    """Two hundred networks of all variants, signs, exponents, delays, with extreme parameters and initial values."""
+    """Two hundred networks of all variants, signs, exponents, delays, with extreme values: engine, emulator and Lava."""
     variants = data.draw(st.sampled_from(VARIANTS))
     net = random_network(seed, variants, exponents, signs)
-    found, wanted = in_engine(net), in_lava(net)
-    assert found.keys() == wanted.keys()
+    found, emulated, wanted = in_engine(net), on_cores(net, seed), in_lava(net)
+    assert found.keys() == wanted.keys() == emulated.keys()
     for name in found:
+        for ours, chip in zip(found[name], emulated[name], strict=True):
+            np.testing.assert_array_equal(ours, chip, name)
         for variable, ours, theirs in zip(("spikes", "u", "v"), found[name], wanted[name], strict=True):
             np.testing.assert_array_equal(ours, abs(theirs) if variable == "spikes" else theirs, f"{name}: {variable}")
     assert sum(fired.sum() for fired, _, _ in found.values()) > 500
