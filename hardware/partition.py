@@ -24,7 +24,8 @@ class Hypergraph:
     """What sends to what. Edge e has the source vertex source[e] (-1 if it lies outside) and targets pins[starts[e]:starts[e + 1]].
 
     rate: float64 (edges,), messages per step and core; width: int64 (edges,), bits of a synapse; size: int64 (vertices,), the
-    compartments a vertex takes. A vertex that is hit by several synapses of an edge stands among its pins as often.
+    compartments a vertex takes; order: int64, the vertices as they lie in space, all channels of a place together. A vertex that is hit
+    by several synapses of an edge stands among its pins as often.
     """
 
     starts: np.ndarray
@@ -33,6 +34,7 @@ class Hypergraph:
     rate: np.ndarray
     width: np.ndarray
     size: np.ndarray
+    order: np.ndarray | None = None
 
     @property
     def vertices(self) -> int:
@@ -68,7 +70,8 @@ def messages(graph: Hypergraph, core: np.ndarray) -> float:
 def partition(graph: Hypergraph, room: Room, *, seed: int = 0, method: str = "best", name_of: Callable[[int], str] = str) -> np.ndarray:
     """A core for each vertex, int64, numbered from 0 on in the order of filling.
 
-    method: "sequential" (in the order of the vertices), "random", "grown" (with refinement), "mtkahypar", or "best", the one of
+    method: "sequential" (in the order of the vertices), "spatial" (in the graph's ``order``), "random", "grown" (with refinement),
+    "mtkahypar", or "best", the one of
     sequential and grown with fewest messages. Raises `CapacityError` that names by ``name_of`` a vertex that fits no core.
     """
     if method not in METHODS:
@@ -100,6 +103,10 @@ def _filled(graph: Hypergraph, room: Room, incident: tuple[np.ndarray, np.ndarra
 
 def _sequential(graph: Hypergraph, room: Room, incident: tuple[np.ndarray, np.ndarray], seed: int) -> np.ndarray:
     return _filled(graph, room, incident, np.arange(graph.vertices))
+
+
+def _spatial(graph: Hypergraph, room: Room, incident: tuple[np.ndarray, np.ndarray], seed: int) -> np.ndarray:
+    return _filled(graph, room, incident, np.arange(graph.vertices) if graph.order is None else graph.order)
 
 
 def _random(graph: Hypergraph, room: Room, incident: tuple[np.ndarray, np.ndarray], seed: int) -> np.ndarray:
@@ -151,5 +158,5 @@ def _mtkahypar(graph: Hypergraph, room: Room, incident: tuple[np.ndarray, np.nda
 
 
 METHODS: dict[str, Callable[[Hypergraph, Room, tuple[np.ndarray, np.ndarray], int], np.ndarray]] = {
-    "sequential": _sequential, "random": _random, "grown": _grown, "best": _best, "mtkahypar": _mtkahypar,
+    "sequential": _sequential, "spatial": _spatial, "random": _random, "grown": _grown, "best": _best, "mtkahypar": _mtkahypar,
 }  # fmt: skip

@@ -122,3 +122,9 @@ class ChipImage:
         from spikesim.hardware.loihi.image_file import load_image
 
         return load_image(path)
+
+
+def ranges(first: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """first[0], first[0] + 1, ... counts[0] numbers, and so on for each."""
+    starts = np.cumsum(counts) - counts
+    return np.repeat(first - starts, counts) + np.arange(counts.sum())

@@ -104,8 +104,18 @@ def graph_of(circuit: Circuit, rate: np.ndarray) -> Hypergraph:
     return Hypergraph(
         starts=np.append(circuit.rows[senders], len(circuit.targets)), pins=vertex[circuit.targets],
         source=np.where(circuit.is_input[senders], -1, vertex[senders]), rate=rate[senders], width=width.astype(np.int64),
-        size=1 + circuit.cells["soft"][~circuit.is_input],
+        size=1 + circuit.cells["soft"][~circuit.is_input], order=vertex[_in_space(circuit)],
     )  # fmt: skip
+
+
+def _in_space(circuit: Circuit) -> np.ndarray:
+    """The neurons that are no inputs, population by population, all channels of a place together."""
+    made = [np.empty(0, np.int64)]
+    for start, shape, is_input in zip(circuit.starts, circuit.shapes, circuit.inputs, strict=False):
+        if not is_input:
+            numbers = start + np.arange(int(np.prod(shape))).reshape(shape)
+            made.append(np.moveaxis(numbers, 0, -1).ravel())
+    return np.concatenate(made)
 
 
 def room_of(chip: Chip, factor: float = 1.0) -> tuple[Room, int]:
@@ -119,9 +129,16 @@ def _partitioned(circuit: Circuit, graph: Hypergraph, chip: Chip, method: str, s
     """A core for each vertex such that the image fits, and the method that found it."""
     if method not in METHODS:
         raise unknown_name("method", method, METHODS, where="map_to")
-    tried = ("sequential", "grown") if method == "best" else (method,)
-    made = [(_fitting(circuit, graph, chip, each, seed, shared), each) for each in tried]
-    return min(made, key=lambda found: (messages(graph, found[0]), found[1] != "sequential"))
+    tried = ("sequential", *(("spatial",) if shared else ()), "grown") if method == "best" else (method,)
+    made, failure = [], None
+    for each in tried:
+        try:
+            made.append((_fitting(circuit, graph, chip, each, seed, shared), each))
+        except CapacityError as error:
+            failure = failure or error
+    if failure is not None and not made:
+        raise failure
+    return min(made, key=lambda found: (messages(graph, found[0]), tried.index(found[1])))
 
 
 def _fitting(circuit: Circuit, graph: Hypergraph, chip: Chip, method: str, seed: int, shared: bool) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from spikesim.hardware.loihi.circuit import Circuit, Port
-from spikesim.hardware.loihi.image import ChipImage
+from spikesim.hardware.loihi.image import ChipImage, ranges
 from spikesim.hardware.loihi.lava import run_lava
 from spikesim.hardware.loihi.lava_form import lava_form
 
@@ -19,11 +19,11 @@ def circuit_of_image(image: ChipImage, bias: np.ndarray | None = None) -> Circui
     lengths = np.diff(image.run_starts[image.list_starts])[image.axon_list[axons]]
     sources = np.repeat(neuron_of[np.repeat(np.arange(len(source_of)), np.diff(image.route_starts))], lengths)
     first = image.run_starts[image.list_starts[image.axon_list[axons]]]
-    picked = _ranges(first, lengths)
+    picked = ranges(first, lengths)
     place = np.repeat(image.core_starts[image.axon_core[axons]] + image.axon_base[axons], lengths)
     targets = image.neuron[place + image.targets[picked]]
-    run = np.repeat(_ranges(image.list_starts[image.axon_list[axons]], runs),
-                    np.diff(image.run_starts)[_ranges(image.list_starts[image.axon_list[axons]], runs)])  # fmt: skip
+    run = np.repeat(ranges(image.list_starts[image.axon_list[axons]], runs),
+                    np.diff(image.run_starts)[ranges(image.list_starts[image.axon_list[axons]], runs)])  # fmt: skip
     order = np.argsort(sources * image.neurons + targets, kind="stable")
     cells = {name: np.zeros(image.neurons, np.int64) for name in image.cells}
     for name, values in image.cells.items():
@@ -35,12 +35,6 @@ def circuit_of_image(image: ChipImage, bias: np.ndarray | None = None) -> Circui
                    np.searchsorted(sources[order], np.arange(image.neurons + 1)), targets[order].astype(np.int32),
                    image.weights[picked][order], image.run_delay[run][order], image.run_port[run][order],
                    np.empty(0, np.int64), np.empty(0, np.int64), image.rates)  # fmt: skip
-
-
-def _ranges(first: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """first[0], first[0] + 1, ... counts[0] numbers, and so on for each."""
-    starts = np.cumsum(counts) - counts
-    return np.repeat(first - starts, counts) + np.arange(counts.sum())
 
 
 def run_in_lava(image: ChipImage, steps: int, sent: tuple[np.ndarray, np.ndarray], bias: np.ndarray | None, wanted: np.ndarray,
