@@ -8,6 +8,8 @@ core so far; then single neurons move while that helps (Fiduccia & Mattheyses 19
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -71,8 +73,8 @@ def partition(graph: Hypergraph, room: Room, *, seed: int = 0, method: str = "be
     """A core for each vertex, int64, numbered from 0 on in the order of filling.
 
     method: "sequential" (in the order of the vertices), "spatial" (in the graph's ``order``), "random", "grown" (with refinement),
-    "mtkahypar", or "best", the one of
-    sequential and grown with fewest messages. Raises `CapacityError` that names by ``name_of`` a vertex that fits no core.
+    "mtkahypar", or "best", the one of sequential and grown with fewest messages. Raises `CapacityError` that names by
+    ``name_of`` a vertex that fits no core.
     """
     if method not in METHODS:
         raise unknown_name("method", method, METHODS, where="partition")
@@ -138,6 +140,12 @@ def _best(graph: Hypergraph, room: Room, incident: tuple[np.ndarray, np.ndarray]
     return min(made, key=lambda core: (int((core < 0).sum()), messages(graph, np.maximum(core, 0))))
 
 
+@cache
+def _initialised(module: Any) -> Any:
+    """Mt-KaHyPar with one thread; it can be initialised once only."""
+    return module.initialize(1)
+
+
 def _mtkahypar(graph: Hypergraph, room: Room, incident: tuple[np.ndarray, np.ndarray], seed: int) -> np.ndarray:
     """The parts that Mt-KaHyPar finds, as the order in which cores are filled."""
     try:
@@ -145,7 +153,7 @@ def _mtkahypar(graph: Hypergraph, room: Room, incident: tuple[np.ndarray, np.nda
     except ImportError:
         raise BackendError("Mt-KaHyPar is not installed; get it with\n  pip install mtkahypar==1.7.post1") from None
     parts = int(_sequential(graph, room, incident, seed).max()) + 1
-    kahypar = mtkahypar.initialize(1)
+    kahypar = _initialised(mtkahypar)
     context = kahypar.context_from_preset(mtkahypar.PresetType.DETERMINISTIC)
     context.set_partitioning_parameters(parts, 0.03, mtkahypar.Objective.KM1)
     mtkahypar.set_seed(seed)

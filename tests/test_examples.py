@@ -15,6 +15,10 @@ PRINTED = {  # example: what its output must say
     "01_balanced_network": [r"Network: 4,000 neurons", r"^exc: [1-9][\d.]* Hz, CV of intervals \d\.\d+$", r"two threads: the same spikes$"],
     "02_digits": [r"^conv2 +conv2 +\(32, 4, 4\) +73,728", r"^ANN 9\d\.\d %$", r"^SNN after 16 steps: 9\d\.\d %$",
                   r"synaptic operations an image$"],
+    "03_digits_on_loihi": [r"soft reset, two compartments", r"^emulator: 450 images, every potential in every step as on the engine$",
+                           r"^float SNN 9\d\.\d %, 8-bit engine 9\d\.\d %, emulator 9", r"^one image: .* uJ"],
+    "04_balanced_network_on_loihi": [r"^exc: [\d,]+ spikes on the chip, the same on the engine$", r"^inh: .*, the same on the engine$"],
+    "05_many_chips": [r"cores on 3 chips", r"spikes, the same on 3 chips and on the engine$"],
 }  # fmt: skip
 
 

@@ -23,8 +23,8 @@ def recurrent(neurons: int, fan_out: int, seed: int = 0) -> sim.Network:
     """Neurons that fire by their bias, about one in a hundred each step, with random weights of both signs."""
     rng = np.random.default_rng(seed)
     net = sim.Network()
-    lif = sim.LoihiLIF(du=1000.0, dv=200.0, vth=400.0, bias_mant=rng.integers(400, 800, neurons))
-    cells = net.population("cells", neurons, lif, initial={"v": rng.integers(0, 25_000, neurons)})
+    lif = sim.LoihiLIF(du=1000.0, dv=32.0, vth=600.0, bias_mant=rng.integers(400, 800, neurons))
+    cells = net.population("cells", neurons, lif, initial={"v": rng.integers(0, 38_000, neurons)})
     weights = 2.0 * rng.integers(-6, 7, neurons * fan_out)
     net.project(cells, cells, sim.FixedOutdegree(fan_out, multapses=False), weight=weights, delay=1.0)
     return net

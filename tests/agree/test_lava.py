@@ -8,6 +8,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import spikesim as sim
+from spikesim.errors import UnsupportedError
+from spikesim.hardware import map_to
 from spikesim.hardware.loihi.build import build
 from spikesim.hardware.loihi.circuit import circuit_of
 from spikesim.hardware.loihi.lava import run_lava
@@ -191,3 +193,48 @@ def test_convolution(stride, padding, dilation):
     np.testing.assert_array_equal(ours, result.u[0])
     unrolled = in_lava(net, steps)["made"][1]
     np.testing.assert_array_equal(recording.trace("made", "u").values, unrolled)
+
+
+def test_a_mapped_image_in_lava():
+    """The tables of an image's cores, read back into Lava processes, give what the emulator gives: Poisson inputs, conv, soft reset."""
+    rng = np.random.default_rng(1)
+    net = sim.Network()
+    source = net.population("in", (2, 6, 6), sim.Poisson(rate=200.0))
+    conv = net.population("conv", (3, 6, 6), sim.LoihiLIF(du=4095.0, vth=120.0, reset="subtract"))
+    out = net.population("out", 7, sim.LoihiLIF(du=1000.0, dv=50.0, vth=200.0))
+    net.project(source, conv, sim.Conv(2.0 * rng.integers(-60, 100, (3, 2, 3, 3)), padding=1), delay=1.0)
+    net.project(conv, out, sim.Dense(2.0 * rng.integers(-100, 128, (108, 7))), delay=3.0)
+    net.record(conv)
+    net.record(out)
+    net.record(out, "v")
+    image = map_to(net, "loihi1", cores=rng.integers(0, 4, 115), compare=False)
+    currents = {"out": np.full(7, -640)}
+    found, wanted = (image.run(40, seed=5, currents=currents, backend=backend) for backend in ("emulator", "lava"))
+    assert len(wanted.spikes["conv"]) > 100
+    for name in ("conv", "out"):
+        np.testing.assert_array_equal(found.spikes[name].times, wanted.spikes[name].times)
+        np.testing.assert_array_equal(found.spikes[name].ids, wanted.spikes[name].ids)
+    np.testing.assert_array_equal(found.trace("out", "v").values, wanted.trace("out", "v").values)
+
+
+def test_floating_point_models():
+    """Lava's floating-point models take real parameters and give real traces."""
+    cells = LavaCells("lif", 2, {"du": 0.5, "dv": 0.25, "vth": 100.0, "bias_mant": np.array([1.0, 2.0]), "bias_exp": np.zeros(2),
+                                 "u": np.array([8.0, 0.0]), "v": np.zeros(2)})  # fmt: skip
+    (result,) = run_lava([LavaNetwork((cells,), ())], 3, floating=True)
+    np.testing.assert_allclose(result.u[0][:, 0], [4.0, 2.0, 1.0])
+    np.testing.assert_allclose(result.v[0], [[5.0, 2.0], [6.75, 3.5], [7.0625, 4.625]])
+
+
+def test_what_lava_cannot_do_is_refused():
+    """It rounds by connection process and delay; a bias is a mantissa and an exponent."""
+    net = sim.Network()
+    cells = net.population("cells", 2, sim.LoihiLIF(receptors={"r": sim.ShiftedSum(exponent=-2)}))
+    net.project(cells, cells, sim.AllToAll(), weight=2.0, delay=np.array([1.0, 2.0, 3.0, 4.0]))
+    with pytest.raises(UnsupportedError, match=r"cells\.r: with its negative exponent -2 Lava rounds the sum of each source and delay"):
+        lava_form(circuit_of(net), 5)
+    net = sim.Network()
+    net.population("cells", 2, sim.LoihiLIF())
+    image = map_to(net, "loihi1", compare=False)
+    with pytest.raises(UnsupportedError, match=r"bias: 4097 is not a mantissa of 13 bits"):
+        image.run(5, currents={"cells": np.array([4097, 0])}, backend="lava")
