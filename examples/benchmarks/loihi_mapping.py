@@ -39,14 +39,12 @@ def main() -> None:
             break
         net = clustered(neurons, fan_out, 400, 0.97)
         started = time.perf_counter()
-        image = map_to(net, "loihi1", method="grown", rates={"cells": 0.02}, compare=False)
+        image = map_to(net, "loihi1", rates={"cells": 0.02})
         seconds = time.perf_counter() - started
-        naive = {
-            method: map_to(net, "loihi1", method=method, rates={"cells": 0.02}, compare=False).report for method in ("sequential", "random")
-        }
-        beside = ", ".join(f"{name} {each.messages:,.0f} on {each.cores:,}" for name, each in naive.items())
-        print(f"{neurons:,} neurons, {neurons * fan_out:,} synapses: {seconds:.1f} s, {image.report.messages:,.0f} messages a step on "
-              f"{image.cores:,} cores of {image.report.chips} chips; {beside}")  # fmt: skip
+        report = image.report
+        beside = ", ".join(f"{name} {number:,.0f} on {cores:,}" for name, (cores, number) in report.naive.items())
+        print(f"{neurons:,} neurons, {neurons * fan_out:,} synapses: {seconds:.1f} s, with naive ones, {report.messages:,.0f} messages a "
+              f"step on {report.cores:,} cores of {report.chips} chips; {beside}")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from spikesim.network import COUNTS, RATE, SPIKES, Network
 
 UNBOUND = 2**40  # where no limit was published
 ATTEMPTS = 14
+FIRST = 64.0  # what the memory of a core may hold, in cores' worth of lists that are not shared
 
 
 def map_network(network: Network, *, chip: str = "loihi1", seed: int = 0, rates: Any = None, method: str = "best", chips: int | None = None,
@@ -39,9 +40,9 @@ def map_network(network: Network, *, chip: str = "loihi1", seed: int = 0, rates:
     probes = probes_of(network)
     shared = convolutions_share and any(isinstance(p.rule, Conv | Pool) for p in network.projections.values())
     if cores is not None:
-        core, used_method = _given_cores(cores, graph), "given"
+        core, used_method, tried = _given_cores(cores, graph), "given", {}
     else:
-        core, used_method = _partitioned(circuit, graph, what, method, seed, shared)
+        core, used_method, tried = _partitioned(circuit, graph, what, method, seed, shared)
     number = int(core.max(initial=0)) + 1
     _check_chips(number, what, chips)
     of_neuron = _by_neuron(circuit, core)
@@ -54,7 +55,7 @@ def map_network(network: Network, *, chip: str = "loihi1", seed: int = 0, rates:
     of_neuron = np.where(of_neuron >= 0, rank[of_neuron], -1)
     image = build(circuit, of_neuron, places[found[order]], chip, probes, share=shared)
     check_cores(image, what)
-    naive = _naive(circuit, graph, what, shared, seed) if compare else {}
+    naive = _naive(circuit, graph, what, shared, seed, tried) if compare else {}
     naive_way = travel(traffic, flat, np.arange(number))
     report = MappingReport(chip=chip, method=used_method, use=core_use(image), messages=messages(graph, core), naive=naive,
                            travel=travel(traffic, places, found), travel_unplaced=naive_way, traffic=traffic[np.ix_(order, order)],
@@ -125,29 +126,38 @@ def room_of(chip: Chip, factor: float = 1.0) -> tuple[Room, int]:
     return room, (chip.compartments.value - 1).bit_length()
 
 
-def _partitioned(circuit: Circuit, graph: Hypergraph, chip: Chip, method: str, seed: int, shared: bool) -> tuple[np.ndarray, str]:
-    """A core for each vertex such that the image fits, and the method that found it."""
+def _partitioned(circuit: Circuit, graph: Hypergraph, chip: Chip, method: str, seed: int,
+                 shared: bool) -> tuple[np.ndarray, str, dict[str, np.ndarray]]:  # fmt: skip
+    """A core for each vertex such that the image fits, the method that found it, and what all methods found that were tried."""
     if method not in METHODS:
         raise unknown_name("method", method, METHODS, where="map_to")
     tried = ("sequential", *(("spatial",) if shared else ()), "grown") if method == "best" else (method,)
-    made, failure = [], None
+    made, failure = {}, None
     for each in tried:
         try:
-            made.append((_fitting(circuit, graph, chip, each, seed, shared), each))
+            made[each] = _attempt(circuit, graph, chip, each, seed, FIRST if shared else 1.0)
         except CapacityError as error:
             failure = failure or error
-    if failure is not None and not made:
-        raise failure
-    return min(made, key=lambda found: (messages(graph, found[0]), tried.index(found[1])))
+    for each in sorted(made, key=lambda name: (messages(graph, made[name]), tried.index(name))):
+        try:
+            return _fitting(circuit, graph, chip, each, seed, shared, made[each]), each, made
+        except CapacityError as error:
+            failure = failure or error
+    assert failure is not None
+    raise failure
 
 
-def _fitting(circuit: Circuit, graph: Hypergraph, chip: Chip, method: str, seed: int, shared: bool) -> np.ndarray:
-    """Partition with an estimate of memory that is made stricter until the image fits."""
-    factor = 64.0 if shared else 1.0
+def _attempt(circuit: Circuit, graph: Hypergraph, chip: Chip, method: str, seed: int, factor: float) -> np.ndarray:
+    """A partition by an estimate of memory, with so many times what a core has."""
+    room, index_bits = room_of(chip, factor)
+    wider = replace(graph, width=graph.width + index_bits)
+    return partition(wider, room, seed=seed, method=method, name_of=lambda vertex: name_of(circuit, vertex))
+
+
+def _fitting(circuit: Circuit, graph: Hypergraph, chip: Chip, method: str, seed: int, shared: bool, core: np.ndarray) -> np.ndarray:
+    """``core``, or a partition with a stricter estimate, the first whose image fits."""
+    factor = FIRST if shared else 1.0
     for _ in range(ATTEMPTS):
-        room, index_bits = room_of(chip, factor)
-        wider = replace(graph, width=graph.width + index_bits)
-        core = partition(wider, room, seed=seed, method=method, name_of=lambda vertex: name_of(circuit, vertex))
         number = int(core.max(initial=0)) + 1
         image = build(circuit, _by_neuron(circuit, core), np.zeros((number, 3), np.int64), chip.name, share=shared)
         try:
@@ -156,6 +166,7 @@ def _fitting(circuit: Circuit, graph: Hypergraph, chip: Chip, method: str, seed:
         except CapacityError as error:
             failure = error
         factor *= 0.6 if factor > 1.0 else 0.85
+        core = _attempt(circuit, graph, chip, method, seed, factor)
     raise failure
 
 
@@ -200,12 +211,13 @@ def check_cores(image: ChipImage, chip: Chip) -> None:
             raise CapacityError(f"{chip.name}: core {at} needs {used[at]:,} {what}, has {limit.value:,} ({limit.source})")
 
 
-def _naive(circuit: Circuit, graph: Hypergraph, chip: Chip, shared: bool, seed: int) -> dict[str, tuple[int, float]]:
-    """Cores and messages per step of the naive mappings."""
+def _naive(circuit: Circuit, graph: Hypergraph, chip: Chip, shared: bool, seed: int,
+           tried: dict[str, np.ndarray]) -> dict[str, tuple[int, float]]:  # fmt: skip
+    """Cores and messages per step of the naive mappings, by the estimate of memory."""
     made = {}
     for method in ("sequential", "random"):
         try:
-            core = _fitting(circuit, graph, chip, method, seed, shared)
+            core = tried[method] if method in tried else _attempt(circuit, graph, chip, method, seed, FIRST if shared else 1.0)
         except CapacityError:
             continue
         made[method] = int(core.max(initial=0)) + 1, messages(graph, core)
