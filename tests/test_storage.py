@@ -28,7 +28,7 @@ from spikesim.description import Description, same
 from spikesim.distributions import ClippedNormal, LogNormal, Normal, Uniform
 from spikesim.errors import FileFormatError, KindError
 from spikesim.network import Network
-from spikesim.neurons import IF, LIF
+from spikesim.neurons import IF, LIF, LoihiLIF
 from spikesim.recording import Recording
 from spikesim.stimulus import DirectCurrent, NoiseCurrent, Poisson, PoissonDrive, SampledCurrent, SpikeTrains, StepCurrent
 from spikesim.synapses import AlphaCurrent, Delta, ExponentialConductance, ExponentialCurrent
@@ -52,6 +52,7 @@ def network_of_everything() -> Network:
     lif = LIF(tau_m=np.linspace(10.0, 20.0, 4), c_m=ClippedNormal(200.0, 10.0, low=1.0), v_threshold=np.inf, receptors=receptors)
     cells = net.population("lif µ #1", 4, lif, initial={"v": Uniform(-60.0, -50.0), "exc": np.arange(4.0)})
     image = net.population("image", (2, 6, 6), IF(reset="value"), initial={"v": 0.5})
+    net.population("integers", 4, LoihiLIF(du=np.arange(4.0), vth_low=-3), initial={"u": 7.0})
     noise = net.population("noise", 4, Poisson(rate=LogNormal(1.0, 0.1)))
     trains = net.population("trains", (2, 6, 6), SpikeTrains([2.0, 1.0], [1, 0]))
     for rule in RULES:
