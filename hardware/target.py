@@ -6,7 +6,11 @@ from typing import Any
 from spikesim.errors import unknown_name
 from spikesim.network import Network
 
-TARGETS = {"truenorth": "spikesim.hardware.truenorth.mapping"}  # name of the chip: the module whose `map_network` maps to it
+TARGETS: dict[str, str] = {
+    "truenorth": "spikesim.hardware.truenorth.mapping",
+    "loihi1": "spikesim.hardware.loihi.mapping",
+    "loihi2": "spikesim.hardware.loihi.mapping",
+}  # name of the chip: the module whose `map_network` maps to it
 
 
 def map_to(network: Network, chip: str, **options: Any) -> Any:

@@ -27,8 +27,10 @@ from spikesim.network import Network as Network
 from spikesim.neurons import IF as IF
 from spikesim.neurons import LIF as LIF
 from spikesim.neurons import FirstSpike as FirstSpike
+from spikesim.neurons import LoihiLIF as LoihiLIF
 from spikesim.neurons import Maximum as Maximum
 from spikesim.neurons import Product as Product
+from spikesim.neurons import ShiftedSum as ShiftedSum
 from spikesim.neurons import SigmaDelta as SigmaDelta
 from spikesim.neurons import TrueNorth as TrueNorth
 from spikesim.recording import Recording as Recording

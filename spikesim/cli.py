@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from spikesim.errors import SpikesimError
+from spikesim.errors import SpikesimError, UnsupportedError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="spikesim: one description of a spiking network, every target, the same spikes.")  # fmt: skip
@@ -37,23 +37,20 @@ def run(
     threads: Threads = None,
     out: Annotated[Path | None, typer.Option(help="Write the recording to this HDF5 file as it comes.")] = None,
     state: Annotated[Path | None, typer.Option(help="Write the simulation to this file at the end, to go on later.")] = None,
+    backend: Annotated[str, typer.Option(help="Of an image: emulator or lava.")] = "emulator",
 ) -> None:
     """Run a saved network or chip image, or go on with a saved simulation, and print the firing rates."""
     from spikesim.run_file import run_file
+    from spikesim.storage import kind_of
 
+    kind = kind_of(file)
+    if kind.endswith("_image"):
+        from spikesim.map_file import run_image_file
+
+        if engine is not None or state is not None:
+            raise UnsupportedError("run: a chip image is run by its emulator, without --engine and --state")
+        return run_image_file(file, kind, time=time, backend=backend, seed=seed, threads=threads, out=out)
     run_file(file, time=time, dt=dt, seed=seed, engine=engine, threads=threads, out=out, state=state)
-
-
-@app.command("map")
-def map_command(
-    file: Annotated[Path, typer.Argument(help="A network (Network.save).")],
-    chip: Annotated[str, typer.Option(help="The chip: truenorth.")],
-    out: Annotated[Path | None, typer.Option(help="Write the chip image to this HDF5 file; `spikesim run` runs it.")] = None,
-) -> None:
-    """Map a saved network onto a chip and print what it takes."""
-    from spikesim.hardware.map_file import map_file
-
-    map_file(file, chip=chip, out=out)
 
 
 @app.command()
@@ -74,6 +71,21 @@ def bench(
 
     bench_network(name, scale=scale, threads=threads, duration=time, repeats=repeats, precision=precision, batch=batch,
                   procedural=procedural, profile=profile, json_path=json)  # fmt: skip
+
+
+@app.command(name="map")
+def map_network(
+    file: Annotated[Path, typer.Argument(help="A network (Network.save); one of float neurons is quantised first.")],
+    chip: Annotated[str, typer.Option(help="loihi1, loihi2 or truenorth.")],
+    dt: Annotated[float, typer.Option(help="Time step in ms, of a network that is quantised.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of random connections and of the search.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the chip image to this file, for spikesim run.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page with the report and a heat map.")] = None,
+) -> None:
+    """Map a saved network onto a chip and print what it takes."""
+    from spikesim.map_file import map_file
+
+    map_file(file, chip=chip, dt=dt, seed=seed, out=out, report=report)
 
 
 @app.command()

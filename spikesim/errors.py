@@ -51,6 +51,18 @@ class UnsupportedError(SpikesimError, NotImplementedError):
     """The chosen engine or target does not support something the network contains."""
 
 
+class ChipOverflowError(SpikesimError, ArithmeticError):
+    """A number left the range that the chip has for it."""
+
+
+class CapacityError(SpikesimError, ValueError):
+    """A network needs more of a chip, or of one of its cores, than there is."""
+
+
+class BackendError(SpikesimError, RuntimeError):
+    """A program that runs networks in a process of its own is missing, has failed or hangs."""
+
+
 class ConversionError(SpikesimError, TypeError):
     """A torch module contains something that cannot be turned into spikes."""
 

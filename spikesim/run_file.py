@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from spikesim.errors import UnsupportedError
 from spikesim.network import Network
 from spikesim.recording import Recording
 from spikesim.simulation import Simulation
@@ -11,20 +10,8 @@ from spikesim.storage import kind_of
 
 def run_file(file: Path, *, time: float, dt: float, seed: int, engine: str | None, threads: int | None,
              out: Path | None, state: Path | None) -> None:  # fmt: skip
-    """Run ``time`` ms of the network, simulation or chip image in ``file`` and print the rate of each recorded population."""
-    kind = kind_of(file)
-    if kind == "truenorth_image":
-        if engine is not None or state is not None:
-            raise UnsupportedError("run: a chip image is run by its emulator, without --engine and --state")
-        from spikesim.hardware.map_file import run_image
-
-        recording = run_image(file, time=time, seed=seed, threads=threads)
-        print_rates(recording)
-        if out is not None:
-            recording.save(out)
-            print(f"recording: {out}")
-        return
-    if kind == "simulation":
+    """Run ``time`` ms of the network or simulation in ``file`` and print the rate of each recorded population."""
+    if kind_of(file) == "simulation":
         simulation = Simulation.load(file, engine=engine, threads=threads)
     else:
         simulation = Simulation(Network.load(file), dt=dt, seed=seed, engine=engine or "cpu", threads=threads)

@@ -109,7 +109,16 @@ class Simulation:
                 pace = CHUNK_SECONDS / max(time.perf_counter() - started, 1e-6)
                 chunk = max(1, min(int(count * pace), 10 * count))
             self.recording = recorder.finish()
+        self._check_states()
         return self.recording
+
+    def _check_states(self) -> None:
+        """Raise if a model that counts in whole numbers says that its neurons must not be where they are."""
+        exact = [(at, p) for at, p in enumerate(self.network.populations.values()) if isinstance(p.model, Neuron) and p.model.EXACT]
+        values = self.engine.snapshot().values if exact else ()
+        for at, population in exact:
+            state = dict(zip(population.model.variables(), values[at], strict=True))  # type: ignore[union-attr]
+            population.model.check_state(population.name, state, self.program.dt)  # type: ignore[union-attr]
 
     def reset(self) -> None:
         """Return to time 0, without building anything anew."""

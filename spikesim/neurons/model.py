@@ -89,6 +89,9 @@ class Neuron(Description):
         """The largest size of a spike."""
         return 1
 
+    def check_state(self, name: str, state: Mapping[str, np.ndarray], dt: float) -> None:
+        """Raise if population ``name`` has come into a state that must not be; asked after each run of an `EXACT` model."""
+
     def variables(self) -> tuple[str, ...]:
         """All state variables: the membrane's, then each receptor's, the first under the receptor's own name."""
         names = list(self.STATE)

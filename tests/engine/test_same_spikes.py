@@ -32,7 +32,7 @@ from spikesim.distributions import ClippedNormal, LogNormal, Normal, Uniform, su
 from spikesim.engine import ENGINES, engine_class
 from spikesim.errors import DescriptionError, UnsupportedError
 from spikesim.network import Network
-from spikesim.neurons import IF, LIF, Maximum, Neuron, Product, Rules, SigmaDelta, TrueNorth
+from spikesim.neurons import IF, LIF, LoihiLIF, Maximum, Neuron, Product, Rules, ShiftedSum, SigmaDelta, TrueNorth
 from spikesim.population import overlap
 from spikesim.recording import Recording
 from spikesim.simulation import Simulation
@@ -155,6 +155,21 @@ def _():
     receptors = {"cond": ExponentialConductance(), "hit": Delta(), "slow": AlphaCurrent(tau=4.0),
                  "inh": ExponentialConductance(reversal=-85.0), "exc": ExponentialCurrent()}  # fmt: skip
     return recurrent(LIF(receptors=receptors), {"cond": 2.0, "hit": 1.0, "slow": 20.0, "inh": 1.0, "exc": 150.0}, initial=V)
+
+
+@case("integers of loihi")
+def _():
+    model = LoihiLIF(du=900.0, dv=100.0, vth=60.0, bias_mant=np.arange(40.0), bias_exp=3.0, refractory=2.0, interval=17,
+                     receptors={"hit": ShiftedSum(exponent=1), "low": ShiftedSum(exponent=-2)})  # fmt: skip
+    return recurrent(model, {"hit": 20.0, "low": -25.0}, initial={"u": 1000.0})
+
+
+@case("integers of loihi, soft reset and both thresholds")
+def _():
+    net = recurrent(LoihiLIF(du=4095.0, vth=90.0, reset="subtract", receptors={"hit": ShiftedSum()}), {"hit": 20.0})
+    both = net.population("both", 20, LoihiLIF(du=2000.0, vth=40.0, vth_low=-30))
+    net.project(net.populations["cells"], both, FixedProbability(0.3), weight=-15.0, delay=1.0)
+    return net
 
 
 @case("lif without receptors")
