@@ -5,14 +5,12 @@ later in the next one, so the run is three steps longer. An argument says for ho
 """
 
 import sys
-from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
 
 import spikesim as sim
 from spikesim.convert import from_torch
-from spikesim.convert.graph import run_stages
 from spikesim.hardware import map_to
 from spikesim.hardware.energy import energy
 from spikesim.hardware.loihi.run import emulate, run_bias, sent_spikes
@@ -28,8 +26,7 @@ shares = {"float SNN": snn.run(images, steps=steps, progress=False).accuracy(lab
 
 quantized = quantize(snn.network)
 first, *_, last = quantized.network.populations
-currents = run_stages([replace(snn.stages[0], spiking=False)], images.astype(float)).reshape(len(images), -1)
-drives = quantized.currents(first, currents)
+drives = quantized.currents(first, snn.inputs(images)[first])
 steps += len(quantized.network.populations) - 1
 image = map_to(quantized.network, "loihi1", rates={name: 0.2 for name in quantized.network.populations})
 print(quantized.report, image.report, sep="\n")

@@ -41,12 +41,19 @@ def real_weights(network: Network, projection: Projection, alike: np.ndarray, *,
     if isinstance(rule, Dense):
         return RealWeights(rule, (rule.weights * projection.weight).ravel(), np.tile(target, len(rule.weights)), delay)
     if isinstance(rule, Conv):
-        channels = alike[target].reshape(rule.weights.shape[0], -1)
+        by_channel = _by_channel(target, rule)
+        channels = alike[by_channel]
         if np.all(channels == channels[:, :1]):
-            first = target.reshape(len(channels), -1)[:, 0]
+            first = by_channel[:, 0]
             return RealWeights(rule, (rule.weights * projection.weight).ravel(), np.repeat(first, rule.weights[0].size), delay)
     found = unroll(network, projection, dt=dt, seed=seed)
     return RealWeights(PairList(found.sources, found.targets), found.weights, found.targets, found.delays)
+
+
+def _by_channel(target: np.ndarray, conv: Conv) -> np.ndarray:
+    """The target neurons of a convolution, (channels, places)."""
+    channels = conv.weights.shape[0]
+    return target.reshape(-1, channels).T if conv.channels_last else target.reshape(channels, -1)
 
 
 def exponent_of(largest: float, mode: str) -> int:

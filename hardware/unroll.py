@@ -7,11 +7,11 @@ import numpy as np
 
 from spikesim.connectivity.pairs import PairSource
 from spikesim.connectivity.rules import Matrix
-from spikesim.connectivity.structured import Conv, Dense, Pool
+from spikesim.connectivity.structured import Conv, Dense, Pool, Structured, parted
 from spikesim.connectivity.tables import Delays, draw_columns
 from spikesim.description import Distribution
 from spikesim.draws import LIMITS, draw_many, encode, guide
-from spikesim.errors import DescriptionError
+from spikesim.errors import DescriptionError, UnsupportedError
 from spikesim.network import Network, Projection
 from spikesim.random import DELAY, PAIRS, WEIGHT, stream
 
@@ -34,6 +34,9 @@ def unroll(network: Network, projection: Projection, *, dt: float, seed: int) ->
     elif isinstance(projection.rule, Conv | Pool):
         sources, targets, weights = _convolved(network, projection)
         numbers = np.arange(len(sources))
+    elif isinstance(projection.rule, Structured):
+        raise UnsupportedError(f"projection {projection.name!r}: {type(projection.rule).__name__} cannot be mapped onto a chip; "
+                               "give its synapses as a PairList")  # fmt: skip
     else:
         sources, targets, weights, numbers = _drawn(network, projection, seed)
     delays = _delays(network, projection, numbers, dt, seed)
@@ -85,21 +88,31 @@ def _delays(network: Network, projection: Projection, numbers: np.ndarray, dt: f
 
 def _convolved(network: Network, projection: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(sources, targets, weights) of a convolution or pooling, place by place of the kernel."""
-    shape = network.shape(projection.source)
     rule: Any = projection.rule
-    conv: Conv = rule.as_conv(shape, projection.name) if isinstance(rule, Pool) else rule
-    out = network.shape(projection.target)
+    conv: Conv = rule.as_conv(network.shape(projection.source), projection.name) if isinstance(rule, Pool) else rule
+    last = conv.channels_last
+    (channels_in, space), (channels_out, places) = (parted(network.shape(view), last) for view in (projection.source, projection.target))
+    shape, out = (channels_in, *space), (channels_out, *places)
     outputs, inputs = conv.weights.shape[0] // conv.groups, conv.weights.shape[1]
-    channels = np.arange(out[0])
+    channels = np.arange(channels_out)
     first = channels // outputs * inputs  # the first input channel of each output channel's group
     found = []
     for channel, *offset in product(range(inputs), *map(range, conv.weights.shape[2:])):
         place = [
-            np.arange(n) * s - p + o * d for n, s, p, o, d in zip(out[1:], conv.stride, conv.padding, offset, conv.dilation, strict=True)
+            np.arange(n) * s - p + o * d for n, s, p, o, d in zip(places, conv.stride, conv.padding, offset, conv.dilation, strict=True)
         ]
-        inside = [np.flatnonzero((at >= 0) & (at < n)) for at, n in zip(place, shape[1:], strict=True)]
+        inside = [np.flatnonzero((at >= 0) & (at < n)) for at, n in zip(place, space, strict=True)]
         to = np.ravel_multi_index(np.ix_(channels, *inside), out)
         since = np.ravel_multi_index(np.ix_(first + channel, *(at[i] for at, i in zip(place, inside, strict=True))), shape)
-        weight = conv.weights[(slice(None), channel, *offset)].reshape(-1, *(1,) * (len(out) - 1))
+        weight = conv.weights[(slice(None), channel, *offset)].reshape(-1, *(1,) * len(places))
         found.append((since.ravel(), to.ravel(), np.broadcast_to(weight * projection.weight, to.shape).ravel()))
-    return tuple(np.concatenate(arrays) for arrays in zip(*found, strict=True))  # type: ignore[return-value]
+    sources, targets, weights = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    return _neurons(sources, shape, last), _neurons(targets, out, last), weights
+
+
+def _neurons(numbers: np.ndarray, shape: tuple[int, ...], channels_last: bool) -> np.ndarray:
+    """Numbers in a value of (channels, *space) as those of the neurons that hold it."""
+    if not channels_last:
+        return numbers
+    channel, place = np.divmod(numbers, int(np.prod(shape[1:])))
+    return place * shape[0] + channel

@@ -16,7 +16,7 @@ import spikesim as sim
 from spikesim.benchmarks import BENCHMARKS
 from spikesim.version import VERSION
 
-COMMANDS = ("demo", "run", "map", "bench", "info")
+COMMANDS = ("demo", "run", "map", "bench", "zoo", "info")
 
 
 def spikesim(*arguments, cwd, **variables):
@@ -201,7 +201,7 @@ def test_a_failed_run_leaves_no_debris(outcomes, folder):
 
 # ---- bench and demo --------------------------------------------------------------------------------------------------
 
-FIGURES = {"benchmark": str, "scale": float, "threads": int, "precision": str, "batch": int, "procedural": bool, "weight_bits": int | None,
+FIGURES = {"benchmark": str, "scale": float, "threads": int, "precision": str, "batch": int, "procedural": bool, "weight_bits": type(None),
            "build_time_s": float, "first_run_s": float, "neurons": int, "synapses": int, "wall_per_model_time": float,
            "wall_per_model_time_min": float, "wall_per_model_time_max": float, "wall_per_model_time_update": float,
            "wall_per_model_time_deliver": float, "wall_per_model_time_other": float, "synaptic_events_per_s": float, "spikes": int,

@@ -13,7 +13,7 @@ EXAMPLES = sorted(ROOT.glob("examples/[0-9][0-9]_*.py"))
 PICTURE = b"\x89PNG\r\n\x1a\n"
 PRINTED = {  # example: what its output must say
     "01_balanced_network": [r"Network: 4,000 neurons", r"^exc: [1-9][\d.]* Hz, CV of intervals \d\.\d+$", r"two threads: the same spikes$"],
-    "02_digits": [r"^conv2 +conv2 +\(32, 4, 4\) +73,728", r"^ANN 9\d\.\d %$", r"^SNN after 16 steps: 9\d\.\d %$",
+    "02_digits": [r"^relu2 +IF +\(32, 4, 4\) +73,728", r"^ANN 9\d\.\d %$", r"^SNN after 16 steps: 9\d\.\d %$",
                   r"synaptic operations an image$"],
     "06_convert_resnet": [r"^nothing stayed analog$", r"^At most 4 spikes a neuron and step$", r"^Signed spikes settle after \d+ steps, 9"],
     "03_truenorth_digits": [r"^TrueNorth: [1-6]?\d cores", r"^votes in torch, on the engine and on the chip: the same$",

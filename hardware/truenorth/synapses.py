@@ -1,11 +1,12 @@
 """The synapses of a projection one by one, as a mapper needs them: whole weights and whole delays in ticks."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from spikesim.connectivity.rules import AllToAll, Matrix, OneToOne, PairList
-from spikesim.connectivity.structured import Conv, Dense, Pool
+from spikesim.connectivity.structured import Conv, Dense, Pool, Structured
 from spikesim.description import Distribution
 from spikesim.errors import UnsupportedError
 from spikesim.network import Network, Projection
@@ -43,6 +44,8 @@ def synapses_of(network: Network, projection: Projection) -> Synapses:
     elif isinstance(rule, Conv | Pool):
         conv = rule.as_conv(network.shape(source), what) if isinstance(rule, Pool) else rule
         rows, columns, own = unrolled(conv, network.shape(source), network.shape(target))
+    elif isinstance(rule, Structured):
+        raise UnsupportedError(f"{what}: {type(rule).__name__} cannot be mapped; give its synapses as a PairList")
     else:
         raise UnsupportedError(f"{what}: {type(rule).__name__} draws its pairs when a network is compiled; draw them first "
                                "and give a PairList or a Matrix")  # fmt: skip
@@ -69,6 +72,10 @@ def _whole(values: np.ndarray, what: str) -> np.ndarray:
 
 def unrolled(conv: Conv, source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sources, targets and weights of a convolution, unrolled."""
+    if conv.channels_last:
+        firsts = ((shape[-1], *shape[:-1]) for shape in (source_shape, target_shape))
+        rows, columns, weights = unrolled(replace(conv, channels_last=False), *firsts)
+        return _last(rows, source_shape), _last(columns, target_shape), weights
     kernel = conv.weights.shape[2:]
     out, *rest = np.indices((*target_shape, conv.weights.shape[1], *kernel)).reshape(len(target_shape) + 1 + len(kernel), -1)
     place, channel, offset = rest[: len(kernel)], rest[len(kernel)], rest[len(kernel) + 1 :]
@@ -78,3 +85,9 @@ def unrolled(conv: Conv, source_shape: tuple[int, ...], target_shape: tuple[int,
     rows: Any = np.ravel_multi_index([group * conv.weights.shape[1] + channel, *at], source_shape, mode="clip")
     columns: Any = np.ravel_multi_index([out, *place], target_shape)
     return rows[inside], columns[inside], conv.weights[(out, channel, *offset)][inside]
+
+
+def _last(numbers: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers in a value of (channels, *space) as those of neurons of ``shape``, whose channels come last."""
+    channel, place = np.divmod(numbers, int(np.prod(shape[:-1])))
+    return place * shape[-1] + channel

@@ -22,7 +22,7 @@ BURST = {RATE: 1 << 20, SIGNED: 1 << 21}  # and how many of those it may send in
 GRADED = 16  # quanta up to the threshold of neurons that are no rectifiers, in rate coding: their spikes are graded anyway
 OFF_TIES = 1.003**0.5  # on thresholds of products: multiples of two quanta would else lie half-way between those of a third
 ROOM = 4  # how far beyond their threshold these reach, in thresholds a step
-BATCH = 256  # images that are evaluated at once
+BATCH = 64  # images that are evaluated at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,14 +90,21 @@ def calibrate(graph: Graph, images: torch.Tensor, chosen: Calibration) -> dict[s
 
 
 def _sampled(graph: Graph, images: torch.Tensor) -> Mapping[str, np.ndarray]:
-    """The values (n, *shape) of all nodes; raises `DescriptionError` for values that are not finite."""
-    with torch.no_grad():
-        batches = [evaluate(graph, images[at : at + BATCH]) for at in range(0, len(images), BATCH)]
-    values = {name: torch.cat([batch[name] for batch in batches]).numpy() for name in graph.nodes}
-    for node in graph:
-        if not np.isfinite(values[node.name]).all():
-            raise DescriptionError(f"calibration: {node.where or node.name} gives nan or infinity on the images")
-    return values
+    """The values (n, *shape) of all neurons, float32, for there may be many; of other nodes the largest and least (2, *shape).
+
+    Raises `DescriptionError` for values that are not finite.
+    """
+    found: dict[str, list[np.ndarray]] = {name: [] for name in graph.nodes}
+    for at in range(0, len(images), BATCH):
+        with torch.no_grad():
+            values = evaluate(graph, images[at : at + BATCH])
+        for node in graph:
+            value = values[node.name].numpy()
+            if not np.isfinite(value).all():
+                raise DescriptionError(f"calibration: {node.where or node.name} gives nan or infinity on the images")
+            extremes = node.linear or node.shown
+            found[node.name].append(np.stack([value.max(axis=0), value.min(axis=0)]) if extremes else value.astype(np.float32))
+    return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 def _fine(values: np.ndarray, coding: str) -> float:

@@ -158,7 +158,7 @@ class ConvertedNetwork:
     def _some(self, simulation: Simulation, images: np.ndarray, first: int, steps: int, fan_out: dict[str, np.ndarray], keep: bool,
               options: dict[str, Any]) -> SpikingResult:  # fmt: skip
         """The result of some images, of which the first has this number."""
-        shown = self._shown(images)
+        shown = self.inputs(images)
         if self.input == POISSON:
             given = {"rates": shown, "seeds": range(first, first + len(images))}
         else:
@@ -178,16 +178,19 @@ class ConvertedNetwork:
             0.0,
         )
 
-    def _shown(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """What the populations that see the images get: currents, or the rates of Poisson spikes (Hz)."""
-        values = inside(self.graph, images)
+    def inputs(self, images: Any) -> dict[str, np.ndarray]:
+        """What the populations that see the images get, (n, size) by name: currents, or the rates of Poisson spikes (Hz).
+
+        That is what `Simulation.trials` takes as currents or rates, for a network that runs elsewhere.
+        """
+        values = inside(self.graph, self._checked(images, "inputs"))
         if self.input != CURRENT:
             self._check_range(values.numpy())
         analog = analog_part(self.graph, values)
-        found = {name: analog[node].reshape(len(images), -1)[:, self.lowered.place(name).order]
+        found = {name: analog[node].reshape(len(values), -1)[:, self.lowered.place(name).order]
                  for name, node in self.lowered.shown.items()}  # fmt: skip
         if self.input == POISSON:
-            return {name: 1e3 * values / self.lowered.place(name).worth for name, values in found.items()}
+            return {name: 1e3 * numbers / self.lowered.place(name).worth for name, numbers in found.items()}
         return found
 
     def _check_range(self, values: np.ndarray) -> None:

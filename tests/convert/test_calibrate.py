@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikesim.convert.calibrate import BURST, FINE, RATE, SIGNED, Calibration, calibrate, fine
+from spikesim.convert.calibrate import BURST, FINE, RATE, SIGNED, Calibration, calibrate
 from spikesim.convert.graph import Graph, Node, evaluate
 from spikesim.convert.operators import Convolution, Full, Input, Pointwise, Product, Reshape
 from spikesim.errors import DescriptionError
@@ -113,15 +113,15 @@ def test_nothing_is_clipped_inside_groups():
         np.testing.assert_allclose(quantum(node, percentile=50.0).worth, np.abs(values).max(axis=0), rtol=1e-12)
 
 
-def test_relays_have_a_fine_power_of_two():
+@pytest.mark.parametrize("coding", [RATE, SIGNED])
+def test_relays_have_a_fine_power_of_two(coding):
     graph = graph_of(neuron(), Node("full", Full(RNG.normal(size=(3, 12))), ("neuron",), (3,)))
-    quanta = calibrate(graph, IMAGES, Calibration())
+    quanta = calibrate(graph, IMAGES, Calibration(coding=coding))
     for name in ("image", "full"):
-        worth = quanta[name].worth.flat[0]
+        worth = quanta[name].relay
         largest = float(evaluate(graph, IMAGES)[name].abs().max())
-        assert np.log2(worth).is_integer() and largest * FINE <= worth < 2.0 * largest * FINE
-        assert (quanta[name].worth == worth).all() and quanta[name].burst == BURST
-    assert fine(np.zeros(3)).tolist() == [1.0, 1.0, 1.0]
+        assert np.log2(worth).is_integer() and largest * FINE[coding] <= worth < 2.0 * largest * FINE[coding]
+        assert (quanta[name].worth == worth).all() and quanta[name].burst == BURST[coding]
 
 
 def test_batches_do_not_matter(monkeypatch):

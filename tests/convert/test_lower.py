@@ -32,7 +32,7 @@ def test_there_is_a_population_for_each_neuron_and_nothing_else_but_relays(netwo
     assert all(projection.delay == 0.0 for projection in snn.network.projections.values())
     for name in snn.lowered.relays:
         model = populations[name].model
-        assert isinstance(model, SigmaDelta) and model.function == "identity" and model.burst == BURST
+        assert isinstance(model, SigmaDelta) and model.function == "identity" and model.burst == BURST[coding]
     assert snn.report.macs == sum(node.macs for node in network.graph)
 
 

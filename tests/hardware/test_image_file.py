@@ -84,7 +84,7 @@ def test_other_faults(image, tmp_path):
         with pytest.raises(FileFormatError, match=message):
             ChipImage.load(tmp_path / "image.h5")
     network().save(tmp_path / "network.h5")
-    with pytest.raises(FileFormatError, match="expected a chip image, found a network"):
+    with pytest.raises(FileFormatError, match="expected a loihi_image, found a network"):
         ChipImage.load(tmp_path / "network.h5")
 
 
@@ -97,7 +97,7 @@ def test_command_line(tmp_path):
     net.save(tmp_path / "net.h5")
     run = CliRunner().invoke
     files = {name: str(tmp_path / name) for name in ("net.h5", "image.h5", "page.html", "out.h5")}
-    done = run(app, ["map", files["net.h5"], "--dt", "1", "--out", files["image.h5"], "--report", files["page.html"]])
+    done = run(app, ["map", files["net.h5"], "--chip", "loihi1", "--dt", "1", "--out", files["image.h5"], "--report", files["page.html"]])
     assert done.exit_code == 0, done.output
     assert "quantised to steps of 1 ms" in done.output and "loihi1: 1 cores" in done.output
     assert "base64" in (tmp_path / "page.html").read_text()
