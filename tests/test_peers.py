@@ -177,13 +177,12 @@ def test_table_of_conversion(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(conversion, "RECIPES", {"best": "by channel"})
     monkeypatch.setitem(conversion.MODELS, "digits", digits_untrained)
     conversion.main("spikingjelly", "digits", 40, 16, 4, 2, 2, 3, "", tmp_path / "figures.json")
-    printed = capsys.readouterr().out
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if line.startswith("│")]
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
     torch_row, ours, theirs, later = rows
     assert torch_row[0] == "torch" and torch_row[1] == torch_row[2]
     assert ours == ["spikesim, tuned", "75.00", "95.00", "0.1250", "0.050", "1.5 M", "2.00", "0.25 (0.25 .. 0.25)", "1 (1 .. 1)"]
     assert theirs == ["SpikingJelly, by channel", "75.00", "95.00", "0.1250", "0.050", "", "2.00", "1 (1 .. 1)", "4 (4 .. 4)"]
-    assert "spikesim, tuned: as fast as SpikingJelly, by channel at 0.2 spikes a neuron and step, timed at 0.05" in printed
+    assert conversion.crossover({0.1: 2.0, 0.3: 3.0, 0.5: 4.0}, 2.25) == pytest.approx((1.5, 0.15))
     assert later[:3] == ["read later", "50.00", "98.75"]
     peers = [options for name, options in asked if name == "spikingjelly_conversion.py"]
     assert [options["--images"] for options in peers] == ["16", "16", "40"]

@@ -161,14 +161,20 @@ def print_table(console: Console, title: str, ann: float, found: Mapping[str, di
 
 
 def print_crossover(console: Console, found: Mapping[str, dict[str, Any]]) -> None:
-    """At how many spikes spikesim, whose time grows with them, would need the time of the fastest peer, whose time does not."""
+    """How many spikes spikesim may have to be as fast as the fastest peer, whose time does not depend on them."""
     medians = {name: statistics.median(figures["ms_per_image_step"]) for name, figures in found.items()}
-    fastest = min((name for name, figures in found.items() if "batch" in figures), key=medians.__getitem__)
-    for name, figures in found.items():
-        if "batch" not in figures:
-            activity = figures["timed_activity"]
-            console.print(f"{name}: as fast as {fastest} at {activity * medians[fastest] / medians[name]:.3g} spikes a neuron and step, "
-                          f"timed at {activity:.3g}")  # fmt: skip
+    fastest = min((name for name in found if "batch" in found[name]), key=medians.__getitem__, default=None)
+    ours = {figures["timed_activity"]: medians[name] for name, figures in found.items() if "batch" not in figures}
+    if fastest is not None and len(ours) > 1:
+        fixed, activity = crossover(ours, medians[fastest])
+        at = f"as fast as {fastest} at {activity:.3g} spikes a neuron and step" if activity > 0.0 else f"never as fast as {fastest}"
+        console.print(f"spikesim: {fixed:.3g} ms without spikes (a line through its recipes), {at}")
+
+
+def crossover(ours: Mapping[float, float], theirs: float) -> tuple[float, float]:
+    """The time of no spikes and the activity at which the time is ``theirs``, of the line that fits times by activity best."""
+    slope, fixed = np.polyfit(list(ours), list(ours.values()), 1)
+    return float(fixed), float((theirs - fixed) / slope)
 
 
 def spread(numbers: list[float]) -> str:
