@@ -34,6 +34,11 @@ class View(Description):
         """The neurons' numbers in their population."""
         return range(self.start, self.stop, self.step)
 
+    @property
+    def numbers(self) -> np.ndarray:
+        """The same as int64."""
+        return np.arange(self.start, self.stop, self.step)
+
     def __str__(self) -> str:
         return f"{self.population}[{self.start}:{self.stop}{f':{self.step}' if self.step > 1 else ''}]"
 
@@ -110,7 +115,7 @@ def overlap(source: View, target: View) -> int:
         return 0
     if source.step == target.step == 1:
         return max(0, min(source.stop, target.stop) - max(source.start, target.start))
-    return len(np.intersect1d(np.asarray(source.ids), np.asarray(target.ids)))
+    return len(np.intersect1d(source.numbers, target.numbers))
 
 
 def _identifier(name: Any, kind: str) -> None:

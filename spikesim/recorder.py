@@ -99,7 +99,7 @@ class Recorder:
         spikes = {name: Spikes(**joined.get((SPIKES, name), empty), recorded=ids) for name, ids in self.spike_ids.items()}
         traces = {}
         for probe in self.trace_probes:
-            key, ids = (probe.variable, probe.view.population), np.asarray(probe.view.ids)
+            key, ids = (probe.variable, probe.view.population), probe.view.numbers
             found = joined.get(key, {"times": np.empty(0), "values": np.empty((0, len(ids)))})
             traces[probe.view.population, probe.variable] = Trace(found["times"], ids, found["values"])
         return Recording(self.first * dt, self.step * dt, dt, recorded("spikes", spikes), recorded("traces", traces),
@@ -121,7 +121,7 @@ class Recorder:
 
 def _ids(probes: list[Probe], variable: str) -> dict[str, np.ndarray]:
     """For each population with a probe of ``variable`` the neurons it covers."""
-    return {p.view.population: np.asarray(p.view.ids, np.int64) for p in probes if p.variable == variable}
+    return {p.view.population: p.view.numbers for p in probes if p.variable == variable}
 
 
 def _joined(arrays: list[np.ndarray]) -> np.ndarray:

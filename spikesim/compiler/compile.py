@@ -107,7 +107,7 @@ def _samplers(network: Network, cells: dict[str, Cells], dt: float) -> tuple[Sam
         interval = interval_steps(probe.every, dt, f"probe on {probe.view}: every")
         if probe.variable not in (SPIKES, COUNTS, RATE):
             owner = cells[probe.view.population]
-            made.append(Sampler(owner.index, owner.variables.index(probe.variable), np.asarray(probe.view.ids), interval))
+            made.append(Sampler(owner.index, owner.variables.index(probe.variable), probe.view.numbers, interval))
     return tuple(made)
 
 

@@ -115,7 +115,7 @@ def _pieces(projection: Projection, index: int, cells: dict[str, Cells], layout:
             block_size: int = BLOCK):  # fmt: skip
     """Yield (part, block, piece) for every block of input slots that the projection reaches."""
     source, target = projection.source, projection.target
-    pairs = PairSource(projection.rule, np.asarray(source.ids), np.asarray(target.ids),
+    pairs = PairSource(projection.rule, source.numbers, target.numbers,
                        same_population=source.population == target.population, seed=seed, stream=stream(PAIRS, index))  # fmt: skip
     weight = projection.weight
     if isinstance(projection.rule, Matrix):

@@ -90,7 +90,7 @@ def calibrate(graph: Graph, images: torch.Tensor, chosen: Calibration) -> dict[s
 
 
 def _sampled(graph: Graph, images: torch.Tensor) -> Mapping[str, np.ndarray]:
-    """The values (n, *shape) of all neurons, float32, for there may be many; of other nodes the largest and least (2, *shape).
+    """The values (n, *shape) of all neurons; of other nodes, which are many, only the largest and least of each batch.
 
     Raises `DescriptionError` for values that are not finite.
     """
@@ -103,7 +103,7 @@ def _sampled(graph: Graph, images: torch.Tensor) -> Mapping[str, np.ndarray]:
             if not np.isfinite(value).all():
                 raise DescriptionError(f"calibration: {node.where or node.name} gives nan or infinity on the images")
             extremes = node.linear or node.shown
-            found[node.name].append(np.stack([value.max(axis=0), value.min(axis=0)]) if extremes else value.astype(np.float32))
+            found[node.name].append(np.stack([value.max(axis=0), value.min(axis=0)]) if extremes else value)
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 

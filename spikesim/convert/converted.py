@@ -186,7 +186,7 @@ class ConvertedNetwork:
         values = inside(self.graph, self._checked(images, "inputs"))
         if self.input != CURRENT:
             self._check_range(values.numpy())
-        analog = analog_part(self.graph, values)
+        analog = analog_part(self.graph, values, wanted=self.lowered.shown.values())
         found = {name: analog[node].reshape(len(values), -1)[:, self.lowered.place(name).order]
                  for name, node in self.lowered.shown.items()}  # fmt: skip
         if self.input == POISSON:

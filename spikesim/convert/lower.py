@@ -7,7 +7,7 @@ are neurons that send signed spikes (`spikesim.neurons.SigmaDelta`). Linear node
 follow each other a relay stands between: it passes on the sum of the spikes it gets, at once, as one graded spike.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from spikesim.convert.calibrate import BURST, CURRENT, LATENCY, POISSON, RATE, Quantum, rectifies
-from spikesim.convert.graph import READ_OUT, Graph, Node, channel_shape, evaluate, reached
+from spikesim.convert.graph import READ_OUT, Graph, Node, channel_shape, node_value, reached
 from spikesim.convert.operators import Convolution, Maximum, Operator, Pointwise, Product, Reshape, Shape, Sum
 from spikesim.convert.placement import Place, channels_last, fits, identity, rule_of, stored
 from spikesim.network import Network
@@ -69,10 +69,23 @@ def fires_up_only(node: Node, quantum: Quantum) -> bool:
     return rectifies(node.operator) and quantum.burst == 1
 
 
-def analog_part(graph: Graph, images: np.ndarray | torch.Tensor) -> dict[str, np.ndarray]:
-    """What each node's value (n, *shape) is while no neuron fires: the biases and what the image contributes."""
+def analog_part(graph: Graph, images: np.ndarray | torch.Tensor, *, wanted: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+    """What each node's value (n, *shape) is while no neuron fires: the biases and what the image contributes.
+
+    wanted: only these nodes, and what they take.
+    """
+    needed = set(graph.nodes if wanted is None else wanted)
+    for node in reversed(list(graph)):
+        if node.name in needed and node.linear:
+            needed.update(node.inputs)
+    values: dict[str, torch.Tensor] = {}
     with torch.no_grad():
-        values = evaluate(graph, images, neuron=lambda node, value: torch.zeros_like(value))
+        shown = torch.as_tensor(np.array(images) if isinstance(images, np.ndarray) else images, dtype=torch.float64)
+        for node in (node for node in graph if node.name in needed):
+            if node.linear:
+                values[node.name] = node_value(node, [values[name] for name in node.inputs])
+            else:
+                values[node.name] = shown if node.shown else torch.zeros(len(shown), *node.shape, dtype=torch.float64)
     return {name: value.numpy() for name, value in values.items()}
 
 
@@ -154,7 +167,7 @@ class _Lowering:
             initial = {"v" if isinstance(model, IF) else "u": constant}
         population = self.made.network.population(name, stored(shape), model, initial=initial)
         if shown and current is not None:
-            self.made.network.stimulate(population, DirectCurrent(constant, **({} if self.averaged else {"stop": 1.0})))
+            self.made.network.stimulate(population, DirectCurrent(np.zeros(len(order)), **({} if self.averaged else {"stop": 1.0})))
             self.made.shown[name] = current
         return Place(population, shape, worth.reshape(-1)[order])
 

@@ -2,7 +2,8 @@
 
 It computes every neuron in every step and is the second opinion on the engines: with weights and thresholds that are
 powers of two it gives the same spikes; otherwise sums differ by rounding (relative 1e-15, which matters only where a
-potential lies that near to its threshold) and by what relays round (half of `spikesim.convert.calibrate.FINE`).
+potential lies that near to its threshold) and by what relays round (half of `spikesim.convert.calibrate.FINE`). Here relays pass
+everything on at once; in signed coding those of the engines take some steps for large bursts, and settle to the same.
 """
 
 from collections.abc import Iterator, Mapping

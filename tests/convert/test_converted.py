@@ -125,8 +125,7 @@ class Gate(nn.Module):
         return self.head(a * b + torch.maximum(a, b - 0.5))
 
 
-@pytest.mark.parametrize("coding", CODINGS)
-@pytest.mark.parametrize("burst", [1, 3])
+@pytest.mark.parametrize(("coding", "burst"), [(RATE, 1), (RATE, 3), (SIGNED, 1)])
 def test_products_and_maxima_are_those_of_the_stepper(coding, burst, monkeypatch):
     monkeypatch.setattr("spikesim.convert.calibrate.OFF_TIES", 1.0)  # thresholds that are powers of two
     snn, found = check_spike_for_spike(dyadic(Gate()), (6,), coding, 40, burst=burst)
