@@ -71,7 +71,7 @@ def str_of(value: Any) -> str:
     return f"{type(value).__name__} {value}" if type(value) is not object else "object"
 
 
-MOST = {"burst": 2**30, "inputs": 64}  # of whole numbers that have an upper bound
+MOST = {"burst": 2**30, "window": 2**30, "inputs": 64}  # of whole numbers that have an upper bound
 REALS = fields_with("real")
 VARYING = [(cls, name) for cls, name in REALS if limits(cls, name)["varies"]]
 NO_NUMBERS = ["1", b"1", None, True, np.True_, 1j, {}, object(), [None], ["a"], [[1.0], [1.0, 2.0]], float]

@@ -77,6 +77,11 @@ def pictures(shape, count=3, seed=3):
 def check_spike_for_spike(module, shape, coding, steps=17, **options):
     images = pictures(shape)
     snn = exact(from_torch(module, pictures(shape, 20, seed=1), coding=coding, **options))
+    if coding == SIGNED and snn.lowered.relays:  # which pass large changes on over some steps: the same where both have settled
+        found = run(snn, images, 200, engine="reference", counts=True)
+        assert (found.ended < 200).all()
+        np.testing.assert_array_equal(found.outputs[-1], stepped(snn, torch.from_numpy(images), 200)[0][-1])
+        return snn, found
     found = run(snn, images, steps, engine="reference", counts=True)
     outputs, counts = stepped(snn, torch.from_numpy(images), steps)
     np.testing.assert_array_equal(found.outputs, outputs)
@@ -125,7 +130,7 @@ class Gate(nn.Module):
         return self.head(a * b + torch.maximum(a, b - 0.5))
 
 
-@pytest.mark.parametrize(("coding", "burst"), [(RATE, 1), (RATE, 3), (SIGNED, 1)])
+@pytest.mark.parametrize(("coding", "burst"), [(RATE, 1), (RATE, 3), (SIGNED, 1), (SIGNED, 3)])
 def test_products_and_maxima_are_those_of_the_stepper(coding, burst, monkeypatch):
     monkeypatch.setattr("spikesim.convert.calibrate.OFF_TIES", 1.0)  # thresholds that are powers of two
     snn, found = check_spike_for_spike(dyadic(Gate()), (6,), coding, 40, burst=burst)
