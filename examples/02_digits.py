@@ -18,4 +18,4 @@ result = snn.run(data.test_images, steps=16)
 print(f"ANN {100 * accuracy(module, data.test_images, data.test_labels):.1f} %")
 for step, share in enumerate(result.accuracy(data.test_labels), start=1):
     print(f"SNN after {step:2d} steps: {100 * share:.1f} %")
-print(f"{result.spikes.mean():,.0f} spikes and {result.synaptic_operations.mean():,.0f} synaptic operations an image")
+print(f"{result.total_spikes.mean():,.0f} spikes and {result.total_operations.mean():,.0f} synaptic operations an image")

@@ -3,10 +3,13 @@
 Units are ms, mV, pA, pF, nS and Hz; quantities from Brian2 are accepted and checked.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from spikesim.connectivity import AllToAll as AllToAll
+from spikesim.connectivity import Along as Along
 from spikesim.connectivity import Conv as Conv
+from spikesim.connectivity import ConvTranspose as ConvTranspose
 from spikesim.connectivity import Dense as Dense
 from spikesim.connectivity import FixedIndegree as FixedIndegree
 from spikesim.connectivity import FixedOutdegree as FixedOutdegree
@@ -23,6 +26,13 @@ from spikesim.distributions import Uniform as Uniform
 from spikesim.network import Network as Network
 from spikesim.neurons import IF as IF
 from spikesim.neurons import LIF as LIF
+from spikesim.neurons import FirstSpike as FirstSpike
+from spikesim.neurons import LoihiLIF as LoihiLIF
+from spikesim.neurons import Maximum as Maximum
+from spikesim.neurons import Product as Product
+from spikesim.neurons import ShiftedSum as ShiftedSum
+from spikesim.neurons import SigmaDelta as SigmaDelta
+from spikesim.neurons import TrueNorth as TrueNorth
 from spikesim.recording import Recording as Recording
 from spikesim.stimulus import DirectCurrent as DirectCurrent
 from spikesim.stimulus import NoiseCurrent as NoiseCurrent
@@ -39,14 +49,17 @@ from spikesim.version import VERSION
 
 if TYPE_CHECKING:
     from spikesim.simulation import Simulation as Simulation
+    from spikesim.trials import Confidence as Confidence
+    from spikesim.trials import Silence as Silence
 
 __version__ = VERSION
 
 
-def __getattr__(name: str) -> object:
-    """`Simulation` brings numba along, so it is imported when first asked for."""
-    if name == "Simulation":
-        from spikesim.simulation import Simulation
+LATE = {"Simulation": "spikesim.simulation", "Silence": "spikesim.trials", "Confidence": "spikesim.trials"}
 
-        return Simulation
+
+def __getattr__(name: str) -> object:
+    """What brings numba along is imported when first asked for."""
+    if name in LATE:
+        return getattr(import_module(LATE[name]), name)
     raise AttributeError(f"module 'spikesim' has no attribute {name!r}")

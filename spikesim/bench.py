@@ -36,14 +36,15 @@ def bench_network(name: str, *, scale: float, threads: int | None, duration: flo
     length: float = checked_number(benchmark.duration if duration is None else duration, "bench: time", TIME)
     _check_counts(name, benchmark, repeats=repeats, batch=batch, profile=profile)
     started = time.perf_counter()
-    simulation = Simulation(benchmark.build(scale), dt=benchmark.dt, seed=1, threads=threads, precision=precision, procedural=procedural)
+    simulation = Simulation(benchmark.build(scale), dt=benchmark.dt, seed=1, threads=threads, precision=precision, procedural=procedural,
+                            weight_bits=benchmark.weight_bits)  # fmt: skip
     built = time.perf_counter() - started
     started = time.perf_counter()
     simulation.run(benchmark.warm_up, progress=False)
     first = time.perf_counter() - started
     segments = _timed(simulation, benchmark, length, repeats, batch)
     figures = {"benchmark": name, "scale": scale, "threads": simulation.threads, "precision": simulation.precision, "batch": batch,
-               "procedural": procedural, "build_time_s": built, "first_run_s": first,
+               "procedural": procedural, "weight_bits": benchmark.weight_bits, "build_time_s": built, "first_run_s": first,
                **_figures(simulation.program, segments), "versions": versions()}  # fmt: skip
     if profile:
         figures["profile"] = profiled(simulation.program, simulation.threads, segments, figures["synaptic_events_per_s"])

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from spikesim.errors import SpikesimError
+from spikesim.errors import SpikesimError, UnsupportedError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="spikesim: one description of a spiking network, every target, the same spikes.")  # fmt: skip
@@ -29,7 +29,7 @@ def demo(
 
 @app.command()
 def run(
-    file: Annotated[Path, typer.Argument(help="A network (Network.save) or a simulation (Simulation.save).")],
+    file: Annotated[Path, typer.Argument(help="A network (Network.save), a simulation (Simulation.save) or a chip image (spikesim map).")],
     time: Annotated[float, typer.Option(help="Model time to run, in ms.")] = 1000.0,
     dt: Annotated[float, typer.Option(help="Time step in ms (of a network; a simulation has its own).")] = 0.1,
     seed: Annotated[int, typer.Option(help="Seed (of a network).")] = 0,
@@ -37,10 +37,19 @@ def run(
     threads: Threads = None,
     out: Annotated[Path | None, typer.Option(help="Write the recording to this HDF5 file as it comes.")] = None,
     state: Annotated[Path | None, typer.Option(help="Write the simulation to this file at the end, to go on later.")] = None,
+    backend: Annotated[str, typer.Option(help="Of an image: emulator or lava.")] = "emulator",
 ) -> None:
-    """Run a saved network, or go on with a saved simulation, and print the firing rates."""
+    """Run a saved network or chip image, or go on with a saved simulation, and print the firing rates."""
     from spikesim.run_file import run_file
+    from spikesim.storage import kind_of
 
+    kind = kind_of(file)
+    if kind.endswith("_image"):
+        from spikesim.map_file import run_image_file
+
+        if engine is not None or state is not None:
+            raise UnsupportedError("run: a chip image is run by its emulator, without --engine and --state")
+        return run_image_file(file, kind, time=time, backend=backend, seed=seed, threads=threads, out=out)
     run_file(file, time=time, dt=dt, seed=seed, engine=engine, threads=threads, out=out, state=state)
 
 
@@ -62,6 +71,39 @@ def bench(
 
     bench_network(name, scale=scale, threads=threads, duration=time, repeats=repeats, precision=precision, batch=batch,
                   procedural=procedural, profile=profile, json_path=json)  # fmt: skip
+
+
+@app.command(name="map")
+def map_network(
+    file: Annotated[Path, typer.Argument(help="A network (Network.save); one of float neurons is quantised first.")],
+    chip: Annotated[str, typer.Option(help="loihi1, loihi2 or truenorth.")],
+    dt: Annotated[float, typer.Option(help="Time step in ms, of a network that is quantised.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of random connections and of the search.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the chip image to this file, for spikesim run.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page with the report and a heat map.")] = None,
+) -> None:
+    """Map a saved network onto a chip and print what it takes."""
+    from spikesim.map_file import map_file
+
+    map_file(file, chip=chip, dt=dt, seed=seed, out=out, report=report)
+
+
+@app.command()
+def zoo(
+    names: Annotated[list[str] | None, typer.Argument(help="Models; by default all but the one on Fashion-MNIST.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also the model on Fashion-MNIST.")] = False,
+    steps: Annotated[int, typer.Option(help="Steps of rate coding; it is also judged after 4, 8 and 32.")] = 64,
+    burst: Annotated[int, typer.Option(help="The most spikes a neuron sends in a step of rate coding; 1: plain spikes.")] = 4,
+    images: Annotated[int, typer.Option(help="The most test inputs a model.")] = 500,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures to this file.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Folder for a page of HTML for each model.")] = None,
+) -> None:
+    """Train the models of the zoo (or load them), convert them and print one table: networks beside their spiking copies."""
+    from spikesim.zoo_table import zoo_table
+
+    rows = zoo_table(names or [], everything=everything, steps=steps, burst=burst, images=images, json_path=json, reports=report)
+    if any(row.failure for row in rows):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -53,8 +53,8 @@ def _table(snn: ConvertedNetwork, results: dict[int, SpikingResult], data: Split
         table.add_column(name, justify="left" if name == "network" else "right")
     table.add_row("ANN", "", f"{100 * ann:.1f} %", "", "", f"{snn.report.macs:,}", "")
     for steps, result in results.items():
-        table.add_row("SNN", str(steps), f"{100 * result.accuracy(data.test_labels)[-1]:.1f} %", f"{result.spikes.mean():,.0f}",
-                      f"{result.synaptic_operations.mean():,.0f}", f"{snn.report.input_macs:,}",
+        table.add_row("SNN", str(steps), f"{100 * result.accuracy(data.test_labels)[-1]:.1f} %", f"{result.total_spikes.mean():,.0f}",
+                      f"{result.total_operations.mean():,.0f}", f"{snn.report.input_macs:,}",
                       f"{1e3 * result.seconds / len(data.test_labels):.2f}")  # fmt: skip
     return table
 

@@ -74,6 +74,9 @@ class Description:
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and same(self.values(), other.values())  # type: ignore[attr-defined]
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Description":
+        return self  # nothing in it can change
+
     __hash__ = None  # type: ignore[assignment]  # equality looks into arrays
 
     def __repr__(self) -> str:

@@ -40,11 +40,27 @@ class FileFormatError(SpikesimError, ValueError):
 
 
 class CacheError(SpikesimError, OSError):
-    """The folder for compiled kernels cannot be used."""
+    """The folder for compiled kernels or trained models cannot be used."""
+
+
+class DataMissingError(SpikesimError, FileNotFoundError):
+    """A data set is not on this machine."""
 
 
 class UnsupportedError(SpikesimError, NotImplementedError):
     """The chosen engine or target does not support something the network contains."""
+
+
+class ChipOverflowError(SpikesimError, ArithmeticError):
+    """A number left the range that the chip has for it."""
+
+
+class CapacityError(SpikesimError, ValueError):
+    """A network needs more of a chip, or of one of its cores, than there is."""
+
+
+class BackendError(SpikesimError, RuntimeError):
+    """A program that runs networks in a process of its own is missing, has failed or hangs."""
 
 
 class ConversionError(SpikesimError, TypeError):

@@ -40,7 +40,15 @@ def fingerprint() -> str:
     root = Path(__file__).parent
     digest = hashlib.sha256()
     for path in sorted(
-        [root / "random.py", root / "draws.py", root / "program.py", *root.glob("connectivity/*.py"), *root.glob("engine/*.py")]
+        [
+            root / "random.py",
+            root / "draws.py",
+            root / "program.py",
+            *root.glob("connectivity/*.py"),
+            *root.glob("engine/*.py"),
+            *root.glob("neurons/*.py"),
+            *root.glob("hardware/*/*.py"),
+        ]
     ):
         digest.update(path.read_bytes())
     return digest.hexdigest()

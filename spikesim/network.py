@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from spikesim.connectivity.rules import Matrix, Rule
-from spikesim.connectivity.structured import Conv, Dense, Structured
+from spikesim.connectivity.structured import Structured
 from spikesim.description import Description, checked_number, checked_shape, limits, same
 from spikesim.errors import DescriptionError, FileFormatError, KindError, SpikesimError, unknown_name
 from spikesim.neurons.model import Neuron
@@ -126,6 +126,7 @@ class Network:
         _check_structured(rule, weight, delay, what)
         for label, value in (("weight", weight), ("delay", delay)):
             _check_per_synapse(label, value, rule, (len(source), len(target), selves), what)
+        self.populations[target.population].model.check_weights(rule, weight, what)  # type: ignore[union-attr]
         return Projection(name, source, target, rule, weight, delay, key)
 
     def _projection_name(self, ends: str, name: str | None) -> str:
@@ -159,8 +160,11 @@ class Network:
             raise KindError(f"{what}: expected a stimulus such as DirectCurrent(200.0), got {stimulus!r}")
         if not isinstance(model, Neuron):
             raise DescriptionError(f"{what}: {view.population!r} is a {type(model).__name__} source and takes no stimulus")
+        if not isinstance(stimulus, PoissonDrive) and not model.INJECTED:
+            raise DescriptionError(f"{what}: {type(model).__name__} takes no current; project onto one of its receptors instead")
         if isinstance(stimulus, PoissonDrive) and stimulus.receptor not in model.receptors:
             raise unknown_name("receptor", stimulus.receptor, model.receptors, where=what)
+        model.check_stimulus(stimulus, what)
         for name, value in _per_neuron(stimulus).items():
             checked_shape(value, ((len(view),), self.shape(view)), f"{what}: {type(stimulus).__name__}.{name}", f"{len(view)} neurons")
         self.stimulations.append(Stimulation(view, stimulus))
@@ -287,7 +291,7 @@ def _check_structured(rule: Rule, weight: Any, delay: Any, what: str) -> None:
         raise DescriptionError(
             f"{what}: {type(rule).__name__} holds the weights and `weight` scales them: expected one number, got {weight!r}"
         )
-    if isinstance(rule, Dense | Conv | Matrix) and not np.isfinite(rule.largest_weight() * weight):
+    if isinstance(rule, Structured | Matrix) and not np.isfinite(rule.largest_weight() * weight):
         raise DescriptionError(f"{what}: weight {weight:g} scales the weights of {type(rule).__name__} beyond the largest float")
     if isinstance(rule, Structured) and not isinstance(delay, float):
         raise DescriptionError(f"{what}: {type(rule).__name__} has one delay for all synapses: expected one number, got {delay!r}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from spikesim.description import Description, checked_number, checked_shape, limits, whole
+from spikesim.description import Description, Distribution, checked_number, checked_shape, limits, whole
 from spikesim.errors import DescriptionError, KindError, unknown_name
 from spikesim.neurons.model import Neuron
 from spikesim.stimulus import Source, SpikeTrains
@@ -33,6 +33,11 @@ class View(Description):
     def ids(self) -> range:
         """The neurons' numbers in their population."""
         return range(self.start, self.stop, self.step)
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """The same as int64."""
+        return np.arange(self.start, self.stop, self.step)
 
     def __str__(self) -> str:
         return f"{self.population}[{self.start}:{self.stop}{f':{self.step}' if self.step > 1 else ''}]"
@@ -66,8 +71,11 @@ class Population(Description):
             if not isinstance(model, SpikeTrains):
                 checked_shape(value, ((len(self),), self.shape), f"{what}: {key}", f"{len(self)} neurons")
             if isinstance(value, Mapping):
-                for name, receptor in value.items():
-                    self._check_values(receptor, f"{what}: receptor {name!r}")
+                for name, item in value.items():
+                    if isinstance(item, Description) and not isinstance(item, Distribution):
+                        self._check_values(item, f"{what}: receptor {name!r}")
+                    else:
+                        checked_shape(item, ((len(self),), self.shape), f"{what}: {key} {name!r}", f"{len(self)} neurons")
         if isinstance(model, SpikeTrains) and len(model.ids) and model.ids.max() >= len(self):
             raise DescriptionError(f"{what}: SpikeTrains.ids must lie in 0..{len(self) - 1}, got {model.ids.max()}")
 
@@ -82,6 +90,7 @@ class Population(Description):
                 raise unknown_name("variable", key, known, where=f"population {self.name!r}: initial")
             checked[key] = checked_number(value, what, limits("mV" if key == "v" else None))
             checked_shape(checked[key], ((len(self),), self.shape), what, f"{len(self)} neurons")
+            self.model.check_initial(key, checked[key], what)  # type: ignore[union-attr]
         object.__setattr__(self, "initial", MappingProxyType(checked))
 
     def __len__(self) -> int:
@@ -106,7 +115,7 @@ def overlap(source: View, target: View) -> int:
         return 0
     if source.step == target.step == 1:
         return max(0, min(source.stop, target.stop) - max(source.start, target.start))
-    return len(np.intersect1d(np.asarray(source.ids), np.asarray(target.ids)))
+    return len(np.intersect1d(source.numbers, target.numbers))
 
 
 def _identifier(name: Any, kind: str) -> None:

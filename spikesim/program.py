@@ -15,6 +15,9 @@ quantum of each receptor.
 | Rows.*                    |                     |                  | see `spikesim.connectivity.procedural` |
 | DenseBlock.weights        | (sources, targets)  | int16 or int32   | in quanta |
 | ConvBlock.weights         | (channels in, *kernel (3), channels out / groups) | int16 or int32 | in quanta |
+| AlongBlock.weights        | (rows, 1 or inner)  | int16 or int32   | in quanta |
+| AlongBlock.starts         | (inputs + 1,)       | int64            | entries of each column |
+| AlongBlock.outputs, .rows | (entries,)          | int32            | row of the matrix, row of the weights |
 """
 
 from collections.abc import Callable
@@ -61,6 +64,9 @@ class Cells:
     coefficients: dict[str, Any] = field(default_factory=dict)
     ports: tuple[Port, ...] = ()
     injected: bool = False  # a stimulus injects current
+    separate: bool = False  # the membrane is given each port's contribution by itself
+    graded: bool = False  # the membrane gives the size of the spike
+    largest_spike: int = 1
     limits: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))  # POISSON: fires if a word is below
     stream: int = 0
     train_steps: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))  # TRAIN: ascending
@@ -114,7 +120,10 @@ class DenseBlock:
 
 @dataclass(frozen=True)
 class ConvBlock:
-    """A convolution over three space dimensions (unused ones have size 1)."""
+    """A convolution, or a transposed one, over three space dimensions (unused ones have size 1).
+
+    channels_last: the neurons are numbered as (depth, height, width, channels), though shapes are given as below.
+    """
 
     ends: Ends
     weights: np.ndarray
@@ -124,6 +133,22 @@ class ConvBlock:
     padding: tuple[int, ...]
     dilation: tuple[int, ...]
     groups: int
+    transposed: bool
+    channels_last: bool
+
+
+@dataclass(frozen=True)
+class AlongBlock:
+    """A sparse matrix (outputs, inputs), used for each outer and inner position: see `spikesim.connectivity.along`."""
+
+    ends: Ends
+    weights: np.ndarray
+    starts: np.ndarray
+    outputs: np.ndarray
+    rows: np.ndarray
+    shape: tuple[int, ...]  # (outputs, inputs)
+    inner: int
+    outer: int
 
 
 @dataclass(frozen=True)
@@ -134,7 +159,7 @@ class Held:
     ids: range
     steps: np.ndarray  # int64 (changes,), ascending
     values: np.ndarray  # float64 (changes, 1 or len(ids)), pA
-    direct: bool = False  # a `DirectCurrent`, whose values trials replace
+    direct: bool = False  # a `DirectCurrent`, whose first values trials replace
 
 
 @dataclass(frozen=True)
@@ -198,6 +223,7 @@ class Program:
     rows: tuple[Rows, ...]  # in place of tables: synapses that are drawn again for each spike
     dense: tuple[DenseBlock, ...]
     conv: tuple[ConvBlock, ...]
+    along: tuple[AlongBlock, ...]
     held: tuple[Held, ...]
     noise: tuple[Noise, ...]
     drives: tuple[Drive, ...]
@@ -214,9 +240,15 @@ class Program:
         return sum(cells.size for cells in self.cells)
 
     @property
+    def graded(self) -> bool:
+        """Whether spikes have sizes."""
+        return any(cells.graded for cells in self.cells)
+
+    @property
     def synapses(self) -> int:
         """Weights, shared ones counted once."""
-        return sum(int(s.out_degrees.sum()) for s in self.tables + self.rows) + sum(b.weights.size for b in self.dense + self.conv)
+        blocks = self.dense + self.conv + self.along
+        return sum(int(s.out_degrees.sum()) for s in self.tables + self.rows) + sum(block.weights.size for block in blocks)
 
     def cells_named(self, name: str) -> Cells:
         return next(cells for cells in self.cells if cells.name == name)

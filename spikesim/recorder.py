@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 class Recorder:
     """Takes the segments of one run that starts at step ``first``.
 
-    sink: told of every piece, ("spikes", population) with times and ids, or (variable, population) with times and
-    values; without one the pieces are kept.
+    sink: told of every piece, ("spikes", population) with times and ids (of a graded population sizes, too), or (variable,
+    population) with times and values; without one the pieces are kept.
     """
 
     def __init__(self, network: Network, program: Program, first: int, *, sink: Callable[[tuple, dict], None] | None = None) -> None:
         self.program = program
         self.first = self.step = first
         self.spike_ids = _ids(network.probes, SPIKES)
+        self.graded = {cells.name for cells in program.cells if cells.graded}
         self.count_ids = _ids(network.probes, COUNTS)
         self.rate_probes = [p for p in network.probes if p.variable == RATE]
         self.trace_probes = [p for p in network.probes if p.variable not in (SPIKES, COUNTS, RATE)]
@@ -36,14 +37,14 @@ class Recorder:
         self.counts = np.zeros(program.neurons, np.int64)
         self.bins = [np.zeros(0, np.int64) for _ in self.rate_probes]
         self.parts: list[tuple[tuple, dict[str, np.ndarray]]] = []
-        self.unsorted: list[tuple[int, np.ndarray]] = []  # first step and spikes of segments that have not gone to the sink
+        self.unsorted: list[tuple[int, Segment]] = []  # segments whose spikes have not gone to the sink, and their first steps
         self.streams = sink is not None
         self.sink = sink or (lambda key, arrays: self.parts.append((key, arrays)))
 
     def append(self, segment: Segment) -> None:
         """Take what happened in the next steps."""
         steps = len(segment.population_counts)
-        self.unsorted.append((self.step, segment.spikes))
+        self.unsorted.append((self.step, segment))
         if self.streams:
             self._sort_spikes()
         for probe, values in zip(self.trace_probes, segment.samples, strict=True):
@@ -54,18 +55,18 @@ class Recorder:
 
     def _sort_spikes(self) -> None:
         """Give the spikes so far to the sink, by population."""
-        bounds, number = np.zeros(len(self.starts) + 1, np.int64), sum(len(spikes) for _, spikes in self.unsorted)
-        for _, spikes in self.unsorted:
-            count_spikes(spikes, self.starts, bounds)
+        bounds, number = np.zeros(len(self.starts) + 1, np.int64), sum(len(segment.spikes) for _, segment in self.unsorted)
+        for _, segment in self.unsorted:
+            count_spikes(segment.spikes, self.starts, bounds)
         bounds = np.cumsum(bounds)
-        times, numbers = np.empty(number), np.empty(number, np.int64)
-        for first, spikes in self.unsorted:
-            sort_spikes(spikes, first, self.starts, self.program.dt, bounds, times, numbers)
+        times, numbers, sizes = np.empty(number), np.empty(number, np.int64), np.empty(number if self.graded else 0, np.int32)
+        for first, segment in self.unsorted:
+            sort_spikes(segment.spikes, segment.sizes, first, self.starts, self.program.dt, bounds, times, numbers, sizes)
         self.unsorted.clear()
         for name, ids in self.spike_ids.items():
             cells = self.program.cells_named(name)
             mine = slice(*bounds[cells.index : cells.index + 2])
-            found = {"times": times[mine], "ids": numbers[mine]}
+            found = {"times": times[mine], "ids": numbers[mine]} | ({"sizes": sizes[mine]} if name in self.graded else {})
             if len(ids) < cells.size:
                 found = {key: array[np.isin(numbers[mine], ids)] for key, array in found.items()}
             self.sink((SPIKES, name), found)
@@ -94,11 +95,11 @@ class Recorder:
         for key, arrays in self.parts:
             made[key].append(arrays)
         joined = {key: {name: _joined([arrays[name] for arrays in parts]) for name in parts[0]} for key, parts in made.items()}
-        empty = {"times": np.empty(0), "ids": np.empty(0, np.int64)}
+        empty: dict[str, np.ndarray] = {"times": np.empty(0), "ids": np.empty(0, np.int64)}
         spikes = {name: Spikes(**joined.get((SPIKES, name), empty), recorded=ids) for name, ids in self.spike_ids.items()}
         traces = {}
         for probe in self.trace_probes:
-            key, ids = (probe.variable, probe.view.population), np.asarray(probe.view.ids)
+            key, ids = (probe.variable, probe.view.population), probe.view.numbers
             found = joined.get(key, {"times": np.empty(0), "values": np.empty((0, len(ids)))})
             traces[probe.view.population, probe.variable] = Trace(found["times"], ids, found["values"])
         return Recording(self.first * dt, self.step * dt, dt, recorded("spikes", spikes), recorded("traces", traces),
@@ -120,7 +121,7 @@ class Recorder:
 
 def _ids(probes: list[Probe], variable: str) -> dict[str, np.ndarray]:
     """For each population with a probe of ``variable`` the neurons it covers."""
-    return {p.view.population: np.asarray(p.view.ids, np.int64) for p in probes if p.variable == variable}
+    return {p.view.population: p.view.numbers for p in probes if p.variable == variable}
 
 
 def _joined(arrays: list[np.ndarray]) -> np.ndarray:
@@ -140,16 +141,22 @@ def count_spikes(spikes, starts, bounds):
 
 
 @kernel
-def sort_spikes(spikes, first, starts, dt, bounds, times, ids):
-    """Put ``times`` (ms) and ``ids`` of the spikes of population p, from step ``first`` on, where ``bounds[p + 1]`` says; it moves on."""
+def sort_spikes(spikes, sizes, first, starts, dt, bounds, times, ids, sorted_sizes):
+    """Put ``times`` (ms) and ``ids`` of the spikes of population p, from step ``first`` on, where ``bounds[p + 1]`` says; it moves on.
+
+    sizes: of the spikes, or none; they go to ``sorted_sizes``.
+    """
     population = 0
-    for spike in spikes:
+    for k in range(len(spikes)):
+        spike = spikes[k]
         neuron = spike & 0xFFFFFFFF
         population = _population(neuron, starts, population)
         place = bounds[population + 1]
         bounds[population + 1] += 1
         times[place] = (first + (spike >> 32) + 1) * dt
         ids[place] = neuron - starts[population]
+        if len(sizes):
+            sorted_sizes[place] = sizes[k]
 
 
 @njit

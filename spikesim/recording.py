@@ -22,11 +22,19 @@ BIN = limits("ms", above=0.0, varies=False)
 
 @dataclass(frozen=True)
 class Spikes:
-    """Spikes of one population in time order: times (float64, ms), ids (int64) among the ``recorded`` neurons."""
+    """Spikes of one population in time order: times (float64, ms), ids (int64) among the ``recorded`` neurons, sizes (int32).
+
+    Sizes are those of graded spikes; without them all are 1.
+    """
 
     times: np.ndarray
     ids: np.ndarray
     recorded: np.ndarray  # int64, the neurons whose spikes were recorded
+    sizes: np.ndarray = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.sizes is None:
+            object.__setattr__(self, "sizes", np.broadcast_to(np.int32(1), np.shape(self.times)))  # takes no memory
 
     def __len__(self) -> int:
         return len(self.times)

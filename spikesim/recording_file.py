@@ -1,6 +1,7 @@
 """Recordings in HDF5, spikes laid out as in SONATA (Dai et al. 2020), written at once or while a simulation runs.
 
-/spikes/POPULATION/timestamps, node_ids     float64 ms and uint64, by time (SONATA), and recorded: the neurons watched
+/spikes/POPULATION/timestamps, node_ids     float64 ms and uint64, by time (SONATA), and recorded: the neurons watched;
+                                            sizes: int32, of a population whose spikes are graded
 /report/POPULATION/VARIABLE/data            float64 (times, neurons), with mapping/time and mapping/node_ids
 /rates/POPULATION/times, values, bin        Hz
 /counts/POPULATION/node_ids, values
@@ -40,11 +41,11 @@ class RecordingFile:
     def declare(self, recorder: Recorder) -> None:
         """Prepare for what ``recorder`` will append."""
         for name, ids in recorder.spike_ids.items():
-            self.declare_spikes(name, ids)
+            self.declare_spikes(name, ids, graded=name in recorder.graded)
         for probe in recorder.trace_probes:
             self.declare_trace(probe.view.population, probe.variable, np.asarray(probe.view.ids, np.int64))
 
-    def declare_spikes(self, name: str, ids: np.ndarray) -> None:
+    def declare_spikes(self, name: str, ids: np.ndarray, *, graded: bool) -> None:
         """Prepare for the spikes of a population of which the neurons ``ids`` are watched."""
         import h5py
 
@@ -52,6 +53,8 @@ class RecordingFile:
         group.attrs.create("sorting", SORTING["by_time"], dtype=h5py.enum_dtype(SORTING, basetype="u1"))
         self._growing(group, "timestamps", np.float64).attrs["units"] = "ms"
         self._growing(group, "node_ids", np.uint64)
+        if graded:
+            self._growing(group, "sizes", np.int32)
         group["recorded"] = ids
 
     def declare_trace(self, name: str, variable: str, ids: np.ndarray) -> None:
@@ -72,7 +75,8 @@ class RecordingFile:
         """Take a piece as `spikesim.recorder.Recorder` gives it to its sink."""
         variable, name = key
         if variable == SPIKES:
-            places = {f"spikes/{name}/timestamps": arrays["times"], f"spikes/{name}/node_ids": arrays["ids"]}
+            columns = {"timestamps": "times", "node_ids": "ids", "sizes": "sizes"}
+            places = {f"spikes/{name}/{column}": arrays[key] for column, key in columns.items() if key in arrays}
         else:
             places = {f"report/{name}/{variable}/data": arrays["values"], f"report/{name}/{variable}/mapping/time": arrays["times"]}
         for place, values in places.items():
@@ -97,8 +101,9 @@ def write(recording: Recording, path: str | Path) -> None:
     with replaced(path) as temporary:
         file = RecordingFile(temporary, start=recording.start, dt=recording.dt)
         for name, spikes in recording.spikes.items():
-            file.declare_spikes(name, spikes.recorded)
-            file.append((SPIKES, name), {"times": spikes.times, "ids": spikes.ids})
+            graded = bool((spikes.sizes != 1).any())
+            file.declare_spikes(name, spikes.recorded, graded=graded)
+            file.append((SPIKES, name), {"times": spikes.times, "ids": spikes.ids} | ({"sizes": spikes.sizes} if graded else {}))
         for (name, variable), trace in recording.traces.items():
             file.declare_trace(name, variable, trace.ids)
             file.append((variable, name), {"times": trace.times, "values": trace.values})
@@ -134,8 +139,12 @@ def _readers(path: Path, read_one: Callable[[Reading, Any], Any], keys: list[Any
 
 def _spikes(reading: Reading, name: str) -> Spikes:
     group = child(reading, child(reading, reading.file, "spikes"), name)
-    times, ids = _vector(reading, group, "timestamps", "f"), _vector(reading, group, "node_ids", "iu")
-    return Spikes(_same_length(group, times, ids), ids.astype(np.int64), _vector(reading, group, "recorded", "iu").astype(np.int64))
+    times, ids = _vector(reading, group, "timestamps", "f"), _vector(reading, group, "node_ids", "iu").astype(np.int64)
+    watched = _vector(reading, group, "recorded", "iu").astype(np.int64)
+    if "sizes" not in group:
+        return Spikes(_same_length(group, times, ids), ids, watched)
+    sizes = _vector(reading, group, "sizes", "i").astype(np.int32)
+    return Spikes(_same_length(group, times, ids), ids, watched, _same_length(group, sizes, times))
 
 
 def _trace(reading: Reading, key: tuple[str, str]) -> Trace:

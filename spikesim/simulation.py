@@ -19,11 +19,12 @@ from spikesim.errors import DescriptionError, FileFormatError, KindError, Spikes
 from spikesim.interrupt import Interrupt
 from spikesim.machine import cores
 from spikesim.network import Network
+from spikesim.neurons.model import Neuron
 from spikesim.progress import Progress
 from spikesim.random import LARGEST_STEP
 from spikesim.recorder import Recorder
 from spikesim.recording import Recording
-from spikesim.trials import run_trial, trials_of
+from spikesim.trials import Confidence, Silence, check_until, run_trial, trials_of
 
 CHUNK_SECONDS = 0.1  # how long one call into an engine should take: the delay of Ctrl-C and of the progress bar
 NEURONS_PER_THREAD = 2_000  # below this, threads wait for each other longer than they work
@@ -36,30 +37,32 @@ class Simulation:
     network: the description, as it is now (later changes to it have no effect). dt: time step in ms. seed: 0 to
     2**64 - 1; the same seed gives the same spikes. engine: "cpu" or "reference". threads: for the cpu engine, by
     default as many as pay; the spikes do not depend on it, and threads that outnumber the cores take turns. precision: of the
-    neurons' state, "float32" or "float64"; by default the first that the engine has, float32 on "cpu". procedural: do not store the
+    neurons' state, "float32" or "float64"; by default the first that the engine has, float32 on "cpu", unless a model of the network
+    counts in whole numbers that only float64 holds. procedural: do not store the
     synapses of sparse projections, but draw those of a neuron again whenever it fires: the same spikes in less memory and
-    more time. Engines that cannot do so ("reference") store them nevertheless.
+    more time. Engines that cannot do so ("reference") store them nevertheless. weight_bits: 16 stores weights in half the
+    memory, with an error of at most 2**-15 of the largest weight of their receptor; by default those of a receptor take 32
+    where one of them would lose more than 0.1 % otherwise.
     """
 
     def __init__(self, network: Network, *, dt: float, seed: int = 0, engine: str = "cpu", threads: int | None = None,
-                 precision: str | None = None, procedural: bool = False, progress: bool = True) -> None:  # fmt: skip
+                 precision: str | None = None, procedural: bool = False, weight_bits: int | None = None,
+                 progress: bool = True) -> None:  # fmt: skip
         if not isinstance(network, Network):
             raise KindError(f"Simulation: expected a Network, got {network!r}")
         if not isinstance(engine, str) or engine not in ENGINES:
             raise unknown_name("engine", engine, ENGINES, where="Simulation")
         kind = engine_class(engine)
-        precision = kind.precisions[0] if precision is None else precision
-        if precision not in kind.precisions:
-            raise UnsupportedError(f"Simulation: engine {engine!r} computes in {' or '.join(kind.precisions)}, not in {precision!r}")
+        precision = _precision(precision, network, kind.precisions, engine)
         if not isinstance(procedural, bool):
             raise KindError(f"Simulation: procedural must be True or False, got {procedural!r}")
         self.network = network.copy()
         self.engine_name, self.precision, self.seed = engine, precision, seed
-        self.procedural = procedural
+        self.procedural, self.weight_bits = procedural, weight_bits
         self.threads = _threads(threads, network, kind.most_parts, engine)
         with Progress.of_building(network, shown=progress and not procedural) as bar:
             self.program = compile_network(self.network, dt=dt, seed=seed, parts=self.threads,
-                                           procedural=procedural and kind.procedural, tick=bar.tick)  # fmt: skip
+                                           procedural=procedural and kind.procedural, weight_bits=weight_bits, tick=bar.tick)  # fmt: skip
             self.engine = kind(self.program, precision=precision)
         self.recording: Recording | None = None  # of the last run, also after an interruption
         self.recordings: list[Recording] = []  # of the last trials, likewise
@@ -106,27 +109,41 @@ class Simulation:
                 pace = CHUNK_SECONDS / max(time.perf_counter() - started, 1e-6)
                 chunk = max(1, min(int(count * pace), 10 * count))
             self.recording = recorder.finish()
+        self._check_states()
         return self.recording
+
+    def _check_states(self) -> None:
+        """Raise if a model that counts in whole numbers says that its neurons must not be where they are."""
+        exact = [(at, p) for at, p in enumerate(self.network.populations.values()) if isinstance(p.model, Neuron) and p.model.EXACT]
+        values = self.engine.snapshot().values if exact else ()
+        for at, population in exact:
+            state = dict(zip(population.model.variables(), values[at], strict=True))  # type: ignore[union-attr]
+            population.model.check_state(population.name, state, self.program.dt)  # type: ignore[union-attr]
 
     def reset(self) -> None:
         """Return to time 0, without building anything anew."""
         self.engine.restore(initial_state(self.program))
 
     def trials(self, duration: float, *, currents: Mapping[str, Any] | None = None, rates: Mapping[str, Any] | None = None,
-               seeds: Sequence[int] | None = None, progress: bool = True) -> list[Recording]:  # fmt: skip
+               seeds: Sequence[int] | None = None, until: Silence | Confidence | None = None,
+               progress: bool = True) -> list[Recording]:  # fmt: skip
         """Run ``duration`` ms from time 0 several times, each time with other inputs, side by side on all cores.
 
         currents: for each population name an array (trials, size) in pA, in place of the amplitude of the population's
-        `DirectCurrent`. rates: for each name an array (trials, size) in Hz, in place of the rate of a population of `Poisson`
-        sources. seeds: of the random numbers drawn in each trial; without them all trials see the same. Connections,
-        parameters and initial values are those of the simulation, whose own state is left as it is. Ctrl-C stops between
-        two trials; `recordings` then holds those that are done.
+        `DirectCurrent`, while it lasts. rates: for each name an array (trials, size) in Hz, in place of the rate of a population
+        of `Poisson` sources. seeds: of the random numbers drawn in each trial; without them all trials see the same. until: end
+        a trial earlier, by `spikesim.trials.Silence` or `Confidence`; its recording ends there. Connections, parameters and
+        initial values are those of the simulation, whose own state is left as it is. Ctrl-C stops between two trials;
+        `recordings` then holds those that are done.
         """
         steps = int(on_grid(checked_number(duration, "trials: duration", DURATION), self.program.dt, "trials: duration"))
+        check_until(self.program, until)
         trials = trials_of(self.program, currents=currents, rates=rates, seeds=seeds)
         program = self.program
         if program.layout.parts > 1:
-            program = compile_network(self.network, dt=program.dt, seed=self.seed, procedural=bool(program.rows))
+            program = compile_network(
+                self.network, dt=program.dt, seed=self.seed, procedural=bool(program.rows), weight_bits=self.weight_bits
+            )
         workers = min(len(trials), cores()) if self.engine_name == "cpu" else 1
         results: list[Recording | None] = [None] * len(trials)
         with Interrupt() as interrupt, Progress.of_trials(len(trials), shown=progress) as bar:
@@ -135,7 +152,7 @@ class Simulation:
                 for at in range(worker, len(trials), workers):
                     if interrupt.wanted:
                         return
-                    results[at] = run_trial(self.network, engine, steps, trials[at])
+                    results[at] = run_trial(self.network, engine, steps, trials[at], until)
                     bar.tick(1)
 
             try:
@@ -155,7 +172,7 @@ class Simulation:
         save(path, "simulation", {
             "network": self.network.data(), "dt": self.program.dt, "seed": self.seed, "engine": self.engine_name,
             "threads": self.threads, "precision": self.precision, "procedural": self.procedural,
-            "state": vars(state),
+            "weight_bits": self.weight_bits, "state": vars(state),
         })  # fmt: skip
 
     @classmethod
@@ -172,13 +189,22 @@ class Simulation:
             precision = data["precision"] if engine is None or data["precision"] in engine_class(engine).precisions else None
             made = cls(network, dt=data["dt"], seed=data["seed"], engine=data["engine"] if engine is None else engine,
                        threads=data["threads"] if threads is None and engine is None else threads, precision=precision,
-                       procedural=data["procedural"])  # fmt: skip
+                       procedural=data["procedural"], weight_bits=data["weight_bits"])  # fmt: skip
             made.engine.restore(_checked_state(State(**data["state"]), made.program))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, SpikesimError) and not isinstance(error, DescriptionError):
                 raise
             raise FileFormatError(f"{path}: does not hold a valid simulation: {error}") from error
         return made
+
+
+def _precision(precision: str | None, network: Network, known: tuple[str, ...], engine: str) -> str:
+    if precision is not None and precision not in known:
+        raise UnsupportedError(f"Simulation: engine {engine!r} computes in {' or '.join(known)}, not in {precision!r}")
+    exact = [p.name for p in network.populations.values() if isinstance(p.model, Neuron) and p.model.EXACT]
+    if exact and precision == "float32":
+        raise UnsupportedError(f"Simulation: population {exact[0]!r} counts in numbers too large for float32; use precision='float64'")
+    return precision or ("float64" if exact else known[0])
 
 
 def _threads(threads: int | None, network: Network, most: int, engine: str) -> int:
@@ -205,6 +231,18 @@ def _checked_state(state: State, program: Any) -> State:
     recent = (steps >= state.step - program.longest_delay) & (steps < state.step)
     if not isinstance(state.step, int) or state.step < 0 or not recent.all() or not ((neurons >= 0) & (neurons < program.neurons)).all():
         raise ValueError("the spikes in flight are not those of the last steps")
+    if not _are_sizes(state.flight_sizes, neurons, program):
+        raise ValueError("the sizes of the spikes in flight are not those the neurons can send")
     if (np.diff(steps) < 0).any() or len(np.unique(steps * program.neurons + neurons)) != len(steps):
         raise ValueError("the spikes in flight are not in order, or occur twice")
     return state
+
+
+def _are_sizes(sizes: np.ndarray, neurons: np.ndarray, program: Any) -> bool:
+    """Whether the neurons can have sent spikes of these sizes; none at all stand for spikes that are not graded."""
+    if sizes.dtype != np.int32 or sizes.ndim != 1 or len(sizes) not in (0, len(neurons)):
+        return False
+    owners = np.searchsorted([cells.start for cells in program.cells], neurons, side="right")[: len(sizes)] - 1
+    graded = np.array([cells.graded for cells in program.cells])[owners]
+    largest = np.array([cells.largest_spike for cells in program.cells])[owners]
+    return bool(np.all(np.where(graded, (sizes != 0) & (np.abs(sizes.astype(np.int64)) <= largest), sizes == 1)))

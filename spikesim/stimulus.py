@@ -71,9 +71,19 @@ class PoissonDrive(Stimulus):
 
 
 class DirectCurrent(Stimulus):
-    """A constant current. Parameters: amplitude (pA), a number, an array or a distribution."""
+    """A constant current from ``start`` to ``stop``, as NEST's dc_generator gives it.
+
+    Parameters: amplitude (pA), a number, an array or a distribution; start, stop (ms), multiples of the time step, all the
+    time by default.
+    """
 
     amplitude: Any = real(unit="pA", varies=True)
+    start: float = real(default=0.0, unit="ms", at_least=0.0)
+    stop: float = real(default=np.inf, unit="ms", infinite=True)
+
+    def check(self) -> None:
+        if self.start >= self.stop:
+            raise DescriptionError(f"DirectCurrent: start must lie before stop, got start={self.start:g}, stop={self.stop:g}")
 
 
 class StepCurrent(Stimulus):

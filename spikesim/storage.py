@@ -5,7 +5,7 @@ Every value is one HDF5 object with an attribute ``type``: a group with one chil
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,13 @@ from spikesim.description import Description, Distribution
 from spikesim.errors import FileFormatError, KindError, unknown_name
 from spikesim.hdf5 import DAMAGED, DEEPEST, Reading
 from spikesim.neurons import Neuron
+from spikesim.neurons.combining import Combining
+from spikesim.neurons.graded import Graded
 from spikesim.stimulus import Source, Stimulus
-from spikesim.synapses import Receptor
+from spikesim.synapses import Receptor, RunningSum
 
-ABSTRACT = {kind.__name__ for kind in (Distribution, Neuron, Receptor, Rule, Source, Stimulus, Structured)}
+NO_FILE = Combining, Distribution, Graded, Neuron, Receptor, Rule, RunningSum, Source, Stimulus, Structured
+ABSTRACT = {kind.__name__ for kind in NO_FILE}
 
 
 def save(path: str | Path, kind: str, data: Any) -> None:
@@ -134,8 +137,10 @@ def _read_description(reading: Reading, node: Any) -> Description:
     if cls is None:
         error = unknown_name("type", kind, (set(Description.registry) - ABSTRACT) | set(READERS), where=node.name)
         raise FileFormatError(f"{error}; import the module that defines it, or update spikesim")
-    found, wanted = set(hdf5.names(node)), {entry.name for entry in fields(cls)}  # type: ignore[arg-type]
-    if found != wanted:
+    entries = fields(cls)  # type: ignore[arg-type]
+    found, wanted = set(hdf5.names(node)), {entry.name for entry in entries}
+    optional = {entry.name for entry in entries if entry.default is not MISSING}  # it may be newer than the file
+    if not wanted - optional <= found <= wanted:
         surplus = f"; surplus: {', '.join(sorted(found - wanted)) or 'none'}; missing: {', '.join(sorted(wanted - found)) or 'none'}"
         raise hdf5.unexpected(f"the fields {', '.join(sorted(wanted))} of {kind}", ", ".join(sorted(found)) + surplus, DAMAGED, node.name)
     values = {name: _read(reading, node, name) for name in found}

@@ -15,7 +15,7 @@ import numpy as np
 from spikesim import propagators
 from spikesim.description import Description, real
 
-JUMP, CURRENT, CONDUCTANCE = "jump", "current", "conductance"
+JUMP, CURRENT, CONDUCTANCE, SUM = "jump", "current", "conductance", "sum"
 
 
 class Receptor(Description):
@@ -40,6 +40,11 @@ def delta_step(x):
     return (x,)
 
 
+def sum_step(total, x):
+    """All that has arrived so far."""
+    return total + x, total + x
+
+
 def exponential_step(y, x, decay, gain):
     """dy/dt = -y / tau, y += x."""
     return decay * y + x, gain * y
@@ -55,6 +60,19 @@ class Delta(Receptor):
 
     KIND, UNIT = JUMP, "mV"
     step = staticmethod(delta_step)
+
+    def coefficients(self, h, leak_rate, c_m):
+        return {}
+
+    def midpoint_coefficients(self, h):
+        return {}
+
+
+class RunningSum(Receptor):
+    """The sum of all weights that have arrived, those of this step included; it never decays."""
+
+    KIND, UNIT, STATE = SUM, "mV", ("sum",)
+    step = staticmethod(sum_step)
 
     def coefficients(self, h, leak_rate, c_m):
         return {}

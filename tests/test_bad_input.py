@@ -12,9 +12,10 @@ import scipy.sparse
 import spikesim as sim
 from spikesim import errors
 from spikesim.errors import DescriptionError, KindError, MemoryNeededError, NameUnknownError, SpikesimError, UnitError, UnsupportedError
+from spikesim.synapses import RunningSum
 
 nan, inf = np.nan, np.inf
-LIF, IF, Exp = sim.LIF, sim.IF, sim.ExponentialCurrent
+LIF, IF, Exp, Sigma = sim.LIF, sim.IF, sim.ExponentialCurrent, sim.SigmaDelta
 SIZE = 4
 
 
@@ -190,6 +191,61 @@ PARAMETERS = [
         for k in range(300)}))), SpikesimError, "'exc'", "distributions"),
     Row("coefficient not a number", lambda: simulate(populate(LIF(tau_m=1e-320))), DescriptionError, "exc", "parameters make"),
     Row("coefficient overflows", lambda: simulate(populate(IF(c_m=1e-300, i_e=1e300))), DescriptionError, "exc", "parameters make"),
+]  # fmt: skip
+
+GRADED = [
+    Row("unknown function", lambda: Sigma(function="rellu"), NameUnknownError, "SigmaDelta.function", "'rellu'; did you mean 'relu'?"),
+    Row("unhashable function", lambda: Sigma(function=["relu"]), NameUnknownError, "SigmaDelta.function", "unknown function"),
+    Row("function itself", lambda: Sigma(function=abs), NameUnknownError, "SigmaDelta.function", "unknown function"),
+    Row("function with levels", lambda: Sigma(function="qcfs"), NameUnknownError, "SigmaDelta.function", "'qcfs'"),
+    Row("parameter missing", lambda: Sigma(function="clamp", parameters={"low": 0.0}), DescriptionError, "SigmaDelta.parameters",
+        "clamp needs low, high, missing: high"),
+    Row("parameter of another function", lambda: Sigma(function="tanh", parameters={"slope": 0.1}), NameUnknownError,
+        "SigmaDelta.parameters", "unknown parameter of tanh 'slope'"),
+    Row("parameter misspelt", lambda: Sigma(function="leaky_relu", parameters={"slop": 0.1}), NameUnknownError, "SigmaDelta.parameters",
+        "did you mean 'slope'?"),
+    Row("parameters a number", lambda: Sigma(function="leaky_relu", parameters=0.1), KindError, "SigmaDelta.parameters", "got 0.1"),
+    Row("parameters None", lambda: Sigma(parameters=None), KindError, "SigmaDelta.parameters", "got None"),
+    Row("parameter a text", lambda: Sigma(function="leaky_relu", parameters={"slope": "0.1"}), KindError,
+        "SigmaDelta.parameters['slope']", "got '0.1'"),
+    Row("parameter NaN", lambda: Sigma(function="clamp", parameters={"low": nan, "high": 1.0}), DescriptionError,
+        "SigmaDelta.parameters['low']", "expected a number"),
+    Row("slope infinite", lambda: Sigma(function="leaky_relu", parameters={"slope": inf}), DescriptionError, "['slope']", "finite"),
+    Row("beta negative", lambda: Sigma(function="softplus", parameters={"beta": -1.0}), DescriptionError, "['beta']", "more than 0"),
+    Row("function's array too short", lambda: populate(Sigma(function="leaky_relu", parameters={"slope": [0.1, 0.2]})), DescriptionError,
+        "parameters 'slope'", "2 values for 4 neurons"),
+    Row("parameter drawn out of bounds", lambda: Sigma(function="softplus", parameters={"beta": sim.Uniform(-1.0, 1.0)}),
+        DescriptionError, "['beta']", "reaches from -1"),
+    Row("quantum 0", lambda: Sigma(quantum=0.0), DescriptionError, "SigmaDelta.quantum", "more than 0, got 0"),
+    Row("quantum of a product negative", lambda: sim.Product(quantum=-1.0), DescriptionError, "Product.quantum", "got -1"),
+    Row("quantum array too long", lambda: populate(sim.Product(quantum=np.ones(5))), DescriptionError, "'exc'", "quantum has 5 values"),
+    Row("least NaN", lambda: Sigma(least=nan), DescriptionError, "SigmaDelta.least", "expected a number"),
+    Row("least between whole numbers", lambda: Sigma(least=-0.5), DescriptionError, "SigmaDelta.least", "whole number of quanta"),
+    Row("most between whole numbers", lambda: sim.Maximum(most=[1.0, 2.5]), DescriptionError, "Maximum.most", "whole number of quanta"),
+    Row("least above most", lambda: Sigma(least=2.0, most=1.0), DescriptionError, "SigmaDelta", "least must not lie above most"),
+    Row("least and most of unequal shapes", lambda: Sigma(least=[0.0] * 2, most=[1.0] * 3), DescriptionError, "SigmaDelta", "(2,)"),
+    Row("burst 0", lambda: Sigma(burst=0), DescriptionError, "SigmaDelta.burst", "at least 1, got 0"),
+    Row("burst fractional", lambda: Sigma(burst=1.0), KindError, "SigmaDelta.burst", "whole number, got 1.0"),
+    Row("burst too large", lambda: sim.Product(burst=2**31), DescriptionError, "Product.burst", "at most 1073741824, got 2147483648"),
+    Row("averaged by number", lambda: Sigma(averaged=1), KindError, "SigmaDelta.averaged", "True or False, got 1"),
+    Row("receptor that decays", lambda: Sigma(receptors={"exc": Exp()}), DescriptionError, "SigmaDelta.receptors['exc']", "takes jump"),
+    Row("receptor named like the sum", lambda: Sigma(receptors={"u": sim.Delta()}), DescriptionError, "'u'", "cannot name a receptor"),
+    Row("receptors of a product", lambda: sim.Product(receptors={}), NameUnknownError, "Product", "unknown parameter 'receptors'"),
+    Row("current of a product", lambda: sim.Product(i_e=1.0), NameUnknownError, "Product", "unknown parameter 'i_e'"),
+    Row("maximum of one", lambda: sim.Maximum(inputs=1), DescriptionError, "Maximum.inputs", "at least 2, got 1"),
+    Row("maximum of very many", lambda: sim.Maximum(inputs=1000), DescriptionError, "Maximum.inputs", "at most 64, got 1000"),
+    Row("current on a maximum", lambda: (net := populate(sim.Maximum())).stimulate(net.populations["exc"], sim.DirectCurrent(1.0)),
+        DescriptionError, "exc", "Maximum takes no current"),
+    Row("initial sum of no input", lambda: populate(sim.Maximum(), initial={"x2": 1.0}), NameUnknownError, "'exc'", "'x2'"),
+    Row("running sum on IF", lambda: IF(receptors={"sum": RunningSum()}), DescriptionError, "IF.receptors['sum']", "sum receptor"),
+    Row("direct current that ends first", lambda: sim.DirectCurrent(1.0, start=2.0, stop=1.0), DescriptionError, "DirectCurrent",
+        "start must lie before stop, got start=2, stop=1"),
+    Row("direct current from before 0", lambda: sim.DirectCurrent(1.0, start=-1.0), DescriptionError, "DirectCurrent.start", "at least 0"),
+    Row("direct current off the grid", lambda: simulate(stimulate("exc", sim.DirectCurrent(1.0, stop=0.25))), DescriptionError,
+        "DirectCurrent.start and stop", "0.25 ms is not a multiple"),
+    Row("direct current from infinity", lambda: sim.DirectCurrent(1.0, start=inf), DescriptionError, "DirectCurrent.start", "finite"),
+    Row("trials until a number", lambda: driven().trials(1.0, currents={"exc": np.ones((2, 4))}, until=3), KindError, "trials: until",
+        "got 3"),
 ]  # fmt: skip
 
 POPULATIONS = [
@@ -389,6 +445,34 @@ RULES = [
     Row("conv stride fractional", lambda: sim.Conv(np.ones((1, 1, 3)), stride=1.5), KindError, "Conv.stride", "got 1.5"),
     Row("conv padding negative", lambda: sim.Conv(np.ones((1, 1, 3)), padding=-1), DescriptionError, "Conv.padding", "from 0 on, got -1"),
     Row("conv dilation of too many", lambda: sim.Conv(np.ones((1, 1, 3)), dilation=(1, 1)), DescriptionError, "Conv.dilation", "(1, 1)"),
+    Row("conv channels last of channels first", lambda: structured(sim.Conv(np.ones((3, 2, 3, 3)), channels_last=True)), DescriptionError,
+        "'image->features'", "(2 space dimensions, and 2), got (2, 6, 6)"),
+    Row("conv channels last a text", lambda: sim.Conv(np.ones((1, 1, 3)), channels_last="no"), KindError, "Conv.channels_last", "got 'no'"),
+    Row("transposed channels in", lambda: structured(sim.ConvTranspose(np.ones((3, 2, 3, 3)))), DescriptionError, "'image->features'",
+        "ConvTranspose needs sources of shape (3, and 2 space dimensions)"),
+    Row("transposed of another shape", lambda: structured(sim.ConvTranspose(np.ones((2, 3, 3, 3)))), DescriptionError, "'image->features'",
+        "(3, 8, 8), but the target has shape (3, 4, 4)"),
+    Row("transposed padding too large", lambda: structured(sim.ConvTranspose(np.ones((2, 3, 3, 3)), padding=4)), DescriptionError,
+        "'image->features'", "use less padding"),
+    Row("transposed groups", lambda: sim.ConvTranspose(np.ones((3, 1, 3)), groups=2), DescriptionError, "ConvTranspose",
+        "3 input channels do not divide"),
+    Row("transposed output padding", lambda: sim.ConvTranspose(np.ones((3, 1, 3)), stride=2, output_padding=2), DescriptionError,
+        "ConvTranspose.output_padding", "less than the stride (2,) or the dilation (1,), got (2,)"),
+    Row("transposed weights flat", lambda: sim.ConvTranspose(np.ones((3, 2))), DescriptionError, "ConvTranspose.weights",
+        "got shape (3, 2)"),
+    Row("along of other sources", lambda: structured(sim.Along(np.ones((4, 5)))), DescriptionError, "'image->features'",
+        "a multiple of 5 sources"),
+    Row("along of other targets", lambda: structured(sim.Along(np.ones((5, 6)))), DescriptionError, "'image->features'",
+        "targets of shape (60,)"),
+    Row("along a vector", lambda: sim.Along(np.ones(4)), DescriptionError, "Along.matrix", "two dimensions"),
+    Row("along nothing", lambda: sim.Along(np.ones((0, 4))), DescriptionError, "Along.matrix", "got shape (0, 4)"),
+    Row("along NaN", lambda: sim.Along(scipy.sparse.csr_array([[nan]])), DescriptionError, "Along.matrix", "finite"),
+    Row("along a text", lambda: sim.Along("eye"), KindError, "Along.matrix", "an array of numbers"),
+    Row("along inner 0", lambda: sim.Along(np.eye(2), 0), DescriptionError, "Along.inner", "got 0"),
+    Row("along gains of another size", lambda: sim.Along(np.eye(2), 3, [1.0]), DescriptionError, "Along.gains", "(3,), one for each inner"),
+    Row("along beyond floats", lambda: sim.Along(1e200 * np.eye(2), 1, [1e200]), DescriptionError, "Along", "beyond the largest float"),
+    Row("along scaled beyond floats", lambda: structured(sim.Along(1e300 * np.ones((4, 6))), weight=1e300), DescriptionError,
+        "'image->features'", "beyond the largest float"),
     Row("pool of another shape", lambda: structured(sim.Pool(2)), DescriptionError, "'image->features'",
         "this Pool gives targets of shape (2, 3, 3)"),
     Row("pool of a flat population", lambda: structured(sim.Pool(2), "exc"), DescriptionError, "'exc->features'", "Pool needs sources"),
@@ -621,7 +705,7 @@ def too_large() -> sim.Network:
     return net
 
 
-TABLE = PARAMETERS + POPULATIONS + PROJECTIONS + RULES + STIMULI + PROBES + RUNS + RESULTS + DISTRIBUTIONS + QUANTITIES
+TABLE = PARAMETERS + GRADED + POPULATIONS + PROJECTIONS + RULES + STIMULI + PROBES + RUNS + RESULTS + DISTRIBUTIONS + QUANTITIES
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)

@@ -16,7 +16,7 @@ import spikesim as sim
 from spikesim.benchmarks import BENCHMARKS
 from spikesim.version import VERSION
 
-COMMANDS = ("demo", "run", "bench", "info")
+COMMANDS = ("demo", "run", "map", "bench", "zoo", "info")
 
 
 def spikesim(*arguments, cwd, **variables):
@@ -201,7 +201,7 @@ def test_a_failed_run_leaves_no_debris(outcomes, folder):
 
 # ---- bench and demo --------------------------------------------------------------------------------------------------
 
-FIGURES = {"benchmark": str, "scale": float, "threads": int, "precision": str, "batch": int, "procedural": bool,
+FIGURES = {"benchmark": str, "scale": float, "threads": int, "precision": str, "batch": int, "procedural": bool, "weight_bits": type(None),
            "build_time_s": float, "first_run_s": float, "neurons": int, "synapses": int, "wall_per_model_time": float,
            "wall_per_model_time_min": float, "wall_per_model_time_max": float, "wall_per_model_time_update": float,
            "wall_per_model_time_deliver": float, "wall_per_model_time_other": float, "synaptic_events_per_s": float, "spikes": int,
@@ -324,3 +324,26 @@ def test_demo(tmp_path):
     assert sorted(path.name for path in (tmp_path / "deep" / "pictures").iterdir()) == ["accuracy.png", "raster.png"]
     assert_picture(tmp_path / "deep" / "pictures" / "accuracy.png", least=10_000)
     assert_picture(tmp_path / "deep" / "pictures" / "raster.png", least=50_000)
+
+
+def test_map_and_run_an_image(tmp_path):
+    """A network goes onto the chip and its image runs, with the same spikes as the network."""
+    net = sim.Network()
+    noise = net.population("noise", 20, sim.Poisson(rate=200.0))
+    cells = net.population("cells", 30, sim.IF(v_threshold=5.0))
+    net.project(noise, cells, sim.AllToAll(), weight=1.0, delay=1.0)
+    net.record(cells)
+    net.save(tmp_path / "net.h5")
+    mapped = spikesim("map", "net.h5", "--chip", "truenorth", "--out", "image.h5", cwd=tmp_path)
+    assert_good(mapped)
+    assert re.search(r"TrueNorth: 1 cores", mapped.stdout) and "image: image.h5" in mapped.stdout
+    ran = spikesim("run", "image.h5", "--time", "100", "--seed", "4", "--out", "spikes.h5", cwd=tmp_path)
+    assert_good(ran)
+    assert re.search(r"power by events: \S+ mW", ran.stdout) and re.search(r"cells +\d+\.\d+ Hz", ran.stdout)
+    expected = sim.Simulation(net, dt=1.0, seed=4).run(100.0, progress=False).spikes["cells"]
+    found = sim.Recording.load(tmp_path / "spikes.h5").spikes["cells"]
+    assert np.array_equal(found.ids, expected.ids) and np.array_equal(found.times, expected.times) and len(found) > 100
+    refused = spikesim("run", "image.h5", "--engine", "cpu", cwd=tmp_path)
+    assert (refused.returncode, refused.stderr) == (1, "spikesim: run: a chip image is run by its emulator, without --engine and --state\n")
+    unknown = spikesim("map", "net.h5", "--chip", "abacus", cwd=tmp_path)
+    assert unknown.returncode == 1 and "unknown chip 'abacus'" in unknown.stderr

@@ -13,8 +13,17 @@ EXAMPLES = sorted(ROOT.glob("examples/[0-9][0-9]_*.py"))
 PICTURE = b"\x89PNG\r\n\x1a\n"
 PRINTED = {  # example: what its output must say
     "01_balanced_network": [r"Network: 4,000 neurons", r"^exc: [1-9][\d.]* Hz, CV of intervals \d\.\d+$", r"two threads: the same spikes$"],
-    "02_digits": [r"^conv2 +conv2 +\(32, 4, 4\) +73,728", r"^ANN 9\d\.\d %$", r"^SNN after 16 steps: 9\d\.\d %$",
+    "02_digits": [r"^relu2 +IF +\(32, 4, 4\) +73,728", r"^ANN 9\d\.\d %$", r"^SNN after 16 steps: 9\d\.\d %$",
                   r"synaptic operations an image$"],
+    "06_convert_resnet": [r"^nothing stayed analog$", r"^At most 4 spikes a neuron and step$", r"^Signed spikes settle after \d+ steps, 9"],
+    "03_truenorth_digits": [r"^TrueNorth: [1-6]?\d cores", r"^votes in torch, on the engine and on the chip: the same$",
+                            r"held-out digits: 9[5-9]\.\d % right, 3 ticks each$"],
+    "04_truenorth_edges": [r"^edges\.sum: [\d,]+ spikes, the same as on the engine$", r"^pooled\.pool: [\d,]+ spikes, the same as"],
+    "05_truenorth_chip": [r"^ChipImage: 4,096 cores", r"^[\d,]+ ticks a second on \d threads", r"^power by events: \d+ mW$"],
+    "07_digits_on_loihi": [r"soft reset, two compartments", r"^emulator: 450 images, every potential in every step as on the engine$",
+                           r"^float SNN 9\d\.\d %, 8-bit engine 9\d\.\d %, emulator 9", r"^one image: .* uJ"],
+    "08_balanced_network_on_loihi": [r"^exc: [\d,]+ spikes on the chip, the same on the engine$", r"^inh: .*, the same on the engine$"],
+    "09_many_chips": [r"cores on 3 chips", r"spikes, the same on 3 chips and on the engine$"],
 }  # fmt: skip
 
 

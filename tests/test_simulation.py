@@ -67,7 +67,7 @@ def assert_identical(found: dict, wanted: dict) -> None:
         assert found[key].tobytes() == value.tobytes(), key
 
 
-FOLLOWING = ("times", "values", "spikes cells ids", "spikes source ids")  # what a second run appends to
+FOLLOWING = ("times", "values", "sizes", "spikes cells ids", "spikes source ids")  # what a second run appends to
 
 
 def joined(first: Recording, second: Recording) -> dict[str, np.ndarray]:

@@ -13,7 +13,9 @@ from hypothesis.extra import numpy as hnp
 from spikesim import storage
 from spikesim.connectivity import (
     AllToAll,
+    Along,
     Conv,
+    ConvTranspose,
     Dense,
     FixedIndegree,
     FixedOutdegree,
@@ -28,7 +30,7 @@ from spikesim.description import Description, same
 from spikesim.distributions import ClippedNormal, LogNormal, Normal, Uniform
 from spikesim.errors import FileFormatError, KindError
 from spikesim.network import Network
-from spikesim.neurons import IF, LIF
+from spikesim.neurons import IF, LIF, FirstSpike, LoihiLIF, Maximum, Product, Rules, SigmaDelta, TrueNorth
 from spikesim.recording import Recording
 from spikesim.stimulus import DirectCurrent, NoiseCurrent, Poisson, PoissonDrive, SampledCurrent, SpikeTrains, StepCurrent
 from spikesim.synapses import AlphaCurrent, Delta, ExponentialConductance, ExponentialCurrent
@@ -36,10 +38,12 @@ from spikesim.synapses import AlphaCurrent, Delta, ExponentialConductance, Expon
 RULES = (
     OneToOne(), AllToAll(autapses=False), FixedProbability(0.3), FixedIndegree(2, autapses=False, multapses=False), FixedOutdegree(3),
     FixedTotalNumber(7), Matrix(np.eye(4)), Dense(np.arange(16.0).reshape(4, 4)), PairList([0, 3, 3], [1, 2, 2]),
+    Along(np.eye(2), 2, [1.0, 0.5]),
 )  # fmt: skip
 STIMULI = (
     PoissonDrive(rate=np.arange(4.0), weight=1.5, receptor="exc"), PoissonDrive(rate=Uniform(1.0, 2.0), weight=-1.5, receptor="cond"),
-    DirectCurrent(10.0), DirectCurrent(Normal(0.0, 1.0)), StepCurrent([1.0, 2.0], [3.0, 4.0]), StepCurrent([0.0], np.ones((1, 4))),
+    DirectCurrent(10.0), DirectCurrent(Normal(0.0, 1.0)),
+    DirectCurrent(1.0, start=2.0, stop=3.0), StepCurrent([1.0, 2.0], [3.0, 4.0]), StepCurrent([0.0], np.ones((1, 4))),
     SampledCurrent(np.zeros((2000, 4)), 0.1), NoiseCurrent(sd=1.0, interval=0.5),
 )  # fmt: skip
 
@@ -52,13 +56,24 @@ def network_of_everything() -> Network:
     lif = LIF(tau_m=np.linspace(10.0, 20.0, 4), c_m=ClippedNormal(200.0, 10.0, low=1.0), v_threshold=np.inf, receptors=receptors)
     cells = net.population("lif µ #1", 4, lif, initial={"v": Uniform(-60.0, -50.0), "exc": np.arange(4.0)})
     image = net.population("image", (2, 6, 6), IF(reset="value"), initial={"v": 0.5})
+    net.population("chip", 3, TrueNorth(leak=[1, 2, 3], rules=Rules(order="leak_first")), initial={"v": -5})
+    net.population("integers", 4, LoihiLIF(du=np.arange(4.0), vth_low=-3), initial={"u": 7.0})
+    net.population("encoder", 3, FirstSpike(window=9))
     noise = net.population("noise", 4, Poisson(rate=LogNormal(1.0, 0.1)))
     trains = net.population("trains", (2, 6, 6), SpikeTrains([2.0, 1.0], [1, 0]))
+    function = SigmaDelta(function="clamp", quantum=Uniform(0.1, 0.2), least=[-1.0, -2.0, -np.inf, 0.0], burst=7, averaged=True,
+                          parameters={"low": np.arange(4.0), "high": np.inf})  # fmt: skip
+    parts = [net.population("function", 4, function, initial={"u": 3.0}), net.population("product", 4, Product(quantum=0.5)),
+             net.population("maximum", 4, Maximum(inputs=3, most=5.0), initial={"x2": -1.0})]  # fmt: skip
+    net.project(parts[0], parts[1], OneToOne(), weight=1.0, delay=0.0, receptor="b")
+    net.project(parts[1], parts[2], OneToOne(), weight=1.0, delay=0.0, receptor="x2")
     for rule in RULES:
-        weight = 0.5 if isinstance(rule, Matrix | Dense) else Normal(1.0, 0.1)
+        weight = 0.5 if isinstance(rule, Matrix | Dense | Along) else Normal(1.0, 0.1)
         net.project(cells, cells, rule, weight=weight, delay=1.0, receptor="exc", name=f"{type(rule).__name__} %.")
     net.project(noise, cells, AllToAll(), weight=np.arange(16.0), delay=np.full(16, 2.0), receptor="inh")
     net.project(trains, image, Conv(np.ones((2, 1, 3, 3)), padding=1, groups=2), delay=0.0)
+    net.project(trains, image, ConvTranspose(np.ones((2, 2, 1, 1))), delay=0.0)
+    net.project(trains, image, Along(np.eye(6)[::-1], 6), delay=1.0)
     net.project(trains, image, Pool(3, stride=(1, 1), padding=1), weight=0.25, delay=1.0)
     net.project(cells[:3:2], cells[1:3], OneToOne(), weight=1.0, delay=Uniform(1.0, 2.0), receptor="hit")
     for stimulus in STIMULI:
@@ -118,7 +133,24 @@ def test_network_of_everything(tmp_path):
     net.save(tmp_path / "net.h5")
     assert Network.load(tmp_path / "net.h5") == net
     used = {type(value).__name__ for value in _descriptions(net.data())}
-    assert used >= {cls for cls, kind in Description.registry.items() if kind.__module__.startswith("spikesim.")} - storage.ABSTRACT
+    parts = {cls: kind.__module__.split(".") for cls, kind in Description.registry.items()}
+    assert (
+        used
+        >= {cls for cls, (top, *rest) in parts.items() if top == "spikesim" and rest[0] not in ("convert", "hardware")} - storage.ABSTRACT
+    )
+
+
+def test_fields_that_are_newer_than_the_file_take_their_defaults(tmp_path):
+    """A current from before it could start and stop still loads; a field without a default is missed."""
+    storage.save(tmp_path / "a.h5", "value", [DirectCurrent(2.0)])
+    for name in ("start", "stop"):
+        with h5py.File(tmp_path / "a.h5", "r+") as file:
+            del file[f"data/0/{name}"]
+    assert storage.load(tmp_path / "a.h5", "value") == [DirectCurrent(2.0)]
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        del file["data/0/amplitude"]
+    with pytest.raises(FileFormatError, match=r"missing: .*amplitude"):
+        storage.load(tmp_path / "a.h5", "value")
 
 
 def _descriptions(value):

@@ -101,6 +101,8 @@ WRONG = {
     "Matrix.weights": lambda: sim.Matrix(np.eye(2) * ms),
     "Dense.weights": lambda: sim.Dense(np.eye(2) * ms),
     "Conv.weights": lambda: sim.Conv(np.ones((1, 1, 3)) * ms),
+    "ConvTranspose.weights": lambda: sim.ConvTranspose(np.ones((1, 1, 3)) * ms),
+    "Along.matrix": lambda: sim.Along(np.eye(2) * ms),
 }
 
 

@@ -1,6 +1,6 @@
 """Populations: parameters drawn, propagators computed, sources prepared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from spikesim.program import MEMBRANE, POISSON, TRAIN, Cells, Port
 from spikesim.random import INITIAL, PARAMETER, SOURCE, stream
 from spikesim.stimulus import Poisson, SpikeTrains
 
+INFINITE = "v_threshold", "low", "high"  # coefficients that may be infinite
 PARAMETERS = 256  # streams kept for the parameters (and as many initial values) of one population
 
 
@@ -36,6 +37,7 @@ def compile_population(population: Population, place: dict[str, Any], *, dt: flo
     return Cells(
         **place, kind=MEMBRANE, variables=variables, own=len(model.STATE), initial=_initial(population, model, place["index"], seed),
         membrane=model.membrane(), coefficients=_flat(_computed(model.coefficients, dt), population), injected=injected,
+        separate=model.SEPARATE, graded=model.GRADED, largest_spike=model.largest_spike(),
         ports=tuple(_port(name, model, population, dt, variables, quanta[name], name in driven) for name in model.receptors),
     )  # fmt: skip
 
@@ -49,13 +51,18 @@ def _resolved(population: Population, index: int, seed: int) -> Neuron:
             return stream(PARAMETER, index)
         raise DescriptionError(f"its parameters hold more than {PARAMETERS} distributions")
 
-    def resolve(description: Description) -> dict[str, Any]:
-        flat = {key: value.reshape(-1) for key, value in description.values().items() if isinstance(value, np.ndarray)}
-        return flat | {key: drawn(value, len(population), seed=seed, stream=next_stream())
-                       for key, value in description.values().items() if isinstance(value, Distribution)}  # fmt: skip
+    def resolve(value: Any) -> Any:
+        if isinstance(value, Description) and not isinstance(value, Distribution):
+            return replace(value, **{key: resolve(item) for key, item in value.values().items()})  # type: ignore[type-var]
+        if isinstance(value, Mapping):
+            return {key: resolve(item) for key, item in value.items()}
+        if isinstance(value, Distribution):
+            return drawn(value, len(population), seed=seed, stream=next_stream())
+        return value.reshape(-1) if isinstance(value, np.ndarray) else value
 
-    receptors = {key: replace(receptor, **resolve(receptor)) for key, receptor in model.receptors.items()}  # type: ignore[union-attr]
-    return replace(model, **resolve(model), receptors=receptors)  # type: ignore[return-value, arg-type]
+    values = model.values()
+    inner_first = sorted(values, key=lambda name: not isinstance(values[name], Mapping))  # receptors, in the order of streams
+    return replace(model, **{name: resolve(values[name]) for name in inner_first})  # type: ignore[return-value]
 
 
 def _check_refractory(model: Any, population: Population, dt: float) -> None:
@@ -93,7 +100,7 @@ def _flat(coefficients: dict[str, Any], population: Population) -> dict[str, Any
     made = {}
     for name, value in coefficients.items():
         array = np.asarray(value, np.float64)
-        if np.isnan(array).any() or (np.isinf(array).any() and name != "v_threshold"):
+        if np.isnan(array).any() or (np.isinf(array).any() and name not in INFINITE):
             raise DescriptionError(f"population {population.name!r}: its parameters make the coefficient {name} "
                                    f"{array[~np.isfinite(array)].flat[0]}; are some of them extremely large or small?")  # fmt: skip
         made[name] = float(array) if array.ndim == 0 else np.ascontiguousarray(array.reshape(-1))

@@ -6,13 +6,14 @@ import numpy as np
 
 from spikesim.compiler.cells import compile_population
 from spikesim.compiler.grid import interval_steps
-from spikesim.compiler.quanta import Quantum, choose, rule_weights
+from spikesim.compiler.quanta import LARGEST, Quantum, choose, rule_weights
 from spikesim.compiler.stimuli import compile_stimuli
 from spikesim.compiler.wiring import (
     Quanta,
     build_blocks,
     build_rows,
     build_tables,
+    check_largest_input,
     check_procedural,
     delay_steps,
     largest_input,
@@ -28,28 +29,32 @@ from spikesim.summary import memory_needed
 
 
 def compile_network(network: Network, *, dt: float, seed: int = 0, parts: int = 1, procedural: bool = False,
-                    tick: Callable[[int], None] = lambda done: None) -> Program:  # fmt: skip
+                    weight_bits: int | None = None, tick: Callable[[int], None] = lambda done: None) -> Program:  # fmt: skip
     """Compile ``network`` for steps of ``dt`` ms and so many ``parts`` (threads).
 
     The spikes do not depend on ``parts``, nor on ``procedural``, by which the synapses of sparse projections are not stored.
-    ``tick`` is told now and then how many synapses have been drawn (two passes). Raises `DescriptionError` for times off the
-    grid of dt, `MemoryNeededError` for what will not fit and `UnsupportedError` for what cannot be procedural.
+    ``weight_bits``: None, 16 or 32 (see `Simulation`). ``tick`` is told now and then how many synapses have been drawn (two
+    passes). Raises `DescriptionError` for times off the grid of dt, `MemoryNeededError` for what will not fit and
+    `UnsupportedError` for what cannot be procedural.
     """
     dt = checked_number(dt, "dt", limits("ms", above=0.0, varies=False))
     check_seed(seed)
+    if weight_bits not in (None, *LARGEST):
+        raise DescriptionError(f"weight_bits: expected None, {' or '.join(map(str, LARGEST))}, got {weight_bits!r}")
     if not network.populations:
         raise DescriptionError("network: there is no population; add one with net.population(...)")
     if procedural:
         check_procedural(network, dt)
     check_memory(network, dt, procedural=procedural)
     longest = max((int(delay_steps(p, dt)[-1]) for p in network.projections.values() if np.size(p.delay)), default=0)
-    quanta = _quanta(network)
+    quanta = _quanta(network, weight_bits)
     cells = _cells(network, quanta, dt=dt, seed=seed)
     layout = make_layout([c.size for c in cells.values()], [len(c.ports) for c in cells.values()], parts)
     tables = () if procedural else build_tables(network, cells, layout, quanta, dt=dt, seed=seed, tick=tick)
     rows = build_rows(network, cells, layout, quanta, dt=dt, seed=seed) if procedural else ()
     blocks = build_blocks(network, cells, quanta, dt=dt)
-    bound = largest_input(tables, blocks["dense"], blocks["conv"], layout)
+    bound = largest_input(tables, **blocks, cells=cells)
+    check_largest_input(bound, cells)
     return Program(
         dt=dt, seed=seed, cells=tuple(cells.values()), layout=layout, tables=tables, rows=rows, **blocks,
         **compile_stimuli(network, cells, dt=dt, seed=seed), samplers=_samplers(network, cells, dt),
@@ -67,13 +72,13 @@ def check_seed(seed: int) -> None:
         raise DescriptionError(f"seed: expected 0 to 2**64 - 1, got {seed}")
 
 
-def _quanta(network: Network) -> Quanta:
+def _quanta(network: Network, bits: int | None) -> Quanta:
     quanta: dict[tuple[str, str], Quantum] = {}
     for name, population in network.populations.items():
         for receptor in population.model.receptors if isinstance(population.model, Neuron) else ():
             arriving = [rule_weights(p.rule, p.weight) for p in network.projections.values()
                         if (p.target.population, p.receptor) == (name, receptor)]  # fmt: skip
-            quanta[name, receptor] = choose(arriving)
+            quanta[name, receptor] = choose(arriving, bits=bits)
     return quanta
 
 
@@ -102,7 +107,7 @@ def _samplers(network: Network, cells: dict[str, Cells], dt: float) -> tuple[Sam
         interval = interval_steps(probe.every, dt, f"probe on {probe.view}: every")
         if probe.variable not in (SPIKES, COUNTS, RATE):
             owner = cells[probe.view.population]
-            made.append(Sampler(owner.index, owner.variables.index(probe.variable), np.asarray(probe.view.ids), interval))
+            made.append(Sampler(owner.index, owner.variables.index(probe.variable), probe.view.numbers, interval))
     return tuple(made)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikesim.connectivity.rules import Matrix, Rule
-from spikesim.connectivity.structured import Conv, Dense
+from spikesim.connectivity.structured import Structured
 from spikesim.description import Distribution
 
 LARGEST = {16: 2**15 - 1, 32: 2**30}
@@ -28,15 +28,15 @@ class Quantum:
 
 def rule_weights(rule: Rule, weight) -> np.ndarray | Distribution:
     """The weights of a projection as far as they are known beforehand: an array or a distribution."""
-    if isinstance(rule, Dense | Conv):
-        return rule.weights * weight
+    if isinstance(rule, Structured):
+        return rule.weight_values() * weight
     if isinstance(rule, Matrix):
         return rule.weights.weights * weight
     return weight if isinstance(weight, Distribution) else np.asarray(weight)
 
 
-def choose(weights: list[np.ndarray | Distribution]) -> Quantum:
-    """The quantum for all weights that arrive at one port."""
+def choose(weights: list[np.ndarray | Distribution], *, bits: int | None = None) -> Quantum:
+    """The quantum for all weights that arrive at one port, in so many bits, by default as few as keep each to 0.1 %."""
     known = [w for w in weights if not isinstance(w, Distribution)]
     values = np.unique(np.abs(np.concatenate([np.ravel(w) for w in known]))) if known else np.empty(0)
     values = values[values > 0.0]
@@ -49,13 +49,14 @@ def choose(weights: list[np.ndarray | Distribution]) -> Quantum:
         if multiples[-1] <= LARGEST[16] and np.allclose(values / values[0], multiples, rtol=1e-12, atol=0.0):
             return Quantum(float(values[0]), 16, 0.0)
     least = min([*values[:1], *(_least_size(low, high) for low, high in spans)])
-    for bits in (16, 32):
-        quantum = 2.0 ** math.ceil(math.log2(largest / LARGEST[bits]))
+    widths = (16, 32) if bits is None else (bits,)
+    for width in widths:
+        quantum = 2.0 ** math.ceil(math.log2(largest / LARGEST[width]))
         worst = 0.5 * quantum / least if least > 0.0 else math.inf
         error = min(worst, 1.0) if spans else _error(values, quantum)
-        if bits == 32 or error <= TOLERATED:
-            return Quantum(quantum, bits, error)
-    raise AssertionError("32 bits always return")
+        if width == widths[-1] or error <= TOLERATED:
+            return Quantum(quantum, width, error)
+    raise AssertionError("the last width always returns")
 
 
 def _least_size(low: float, high: float) -> float:

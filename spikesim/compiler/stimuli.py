@@ -24,9 +24,12 @@ def compile_stimuli(network: Network, cells: dict[str, Cells], *, dt: float, see
 
 
 def _direct(stimulation: Stimulation, cells: Cells, index: int, dt: float, seed: int) -> Held:
-    ids = stimulation.target.ids
-    amplitude = drawn(stimulation.stimulus.amplitude, len(ids), seed=seed, stream=stream(STIMULUS, index))  # type: ignore[attr-defined]
-    return Held(cells.index, ids, np.zeros(1, np.int64), np.asarray(amplitude, np.float64).reshape(1, -1), direct=True)
+    ids, stimulus = stimulation.target.ids, stimulation.stimulus
+    assert isinstance(stimulus, DirectCurrent)
+    amplitude = np.asarray(drawn(stimulus.amplitude, len(ids), seed=seed, stream=stream(STIMULUS, index)), np.float64).reshape(1, -1)
+    changes = [stimulus.start] if np.isinf(stimulus.stop) else [stimulus.start, stimulus.stop]
+    steps = on_grid(np.array(changes), dt, f"stimulus on {stimulation.target}: DirectCurrent.start and stop")
+    return Held(cells.index, ids, steps, np.vstack([amplitude, np.zeros_like(amplitude)])[: len(changes)], direct=True)
 
 
 def _steps(stimulation: Stimulation, cells: Cells, index: int, dt: float, seed: int) -> Held:

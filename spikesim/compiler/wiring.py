@@ -10,19 +10,21 @@ import numpy as np
 
 from spikesim.compiler.grid import on_grid
 from spikesim.compiler.quanta import Quantum, rule_weights
+from spikesim.connectivity.along import Along
 from spikesim.connectivity.pairs import PairSource
 from spikesim.connectivity.procedural import Rows, drawn_by_source
 from spikesim.connectivity.rules import FixedTotalNumber, Matrix, Rule
-from spikesim.connectivity.structured import Conv, Dense, Pool, Structured
+from spikesim.connectivity.structured import Conv, ConvTranspose, Dense, Pool, Structured, parted
 from spikesim.connectivity.tables import BLOCK, NARROW, WIDE, Delays, Piece, Table, Weights, add_magnitudes, build
 from spikesim.description import Distribution, same
 from spikesim.draws import ARRAY, CONSTANT, LIMITS, encode, guide
 from spikesim.errors import DescriptionError, UnsupportedError
 from spikesim.machine import cores
 from spikesim.network import Network, Projection
-from spikesim.program import Cells, ConvBlock, DenseBlock, Ends, Layout
+from spikesim.program import AlongBlock, Cells, ConvBlock, DenseBlock, Ends, Layout
 from spikesim.random import DELAY, PAIRS, WEIGHT, stream
 
+MOST_INPUT = 2**62  # half of what int64 holds, for the bound is computed in floats
 Quanta = dict[tuple[str, str], Quantum]
 
 
@@ -92,6 +94,9 @@ def check_procedural(network: Network, dt: float) -> None:
     """Raise `UnsupportedError` for a sparse projection whose synapses cannot be drawn again for each spike."""
     for _, projection in _sparse(network):
         what = f"projection {projection.name!r}: procedural=True"
+        if getattr(network.populations[projection.source.population].model, "GRADED", False):
+            raise UnsupportedError(f"{what} cannot deliver graded spikes, which {projection.source.population!r} sends; "
+                                   "store the synapses (procedural=False)")  # fmt: skip
         if not drawn_by_source(projection.rule):
             raise UnsupportedError(f"{what} cannot draw the synapses of one source by {_brief(projection.rule)}; use FixedProbability, "
                                    "FixedOutdegree, FixedTotalNumber with multapses, AllToAll or OneToOne, "
@@ -110,7 +115,7 @@ def _pieces(projection: Projection, index: int, cells: dict[str, Cells], layout:
             block_size: int = BLOCK):  # fmt: skip
     """Yield (part, block, piece) for every block of input slots that the projection reaches."""
     source, target = projection.source, projection.target
-    pairs = PairSource(projection.rule, np.asarray(source.ids), np.asarray(target.ids),
+    pairs = PairSource(projection.rule, source.numbers, target.numbers,
                        same_population=source.population == target.population, seed=seed, stream=stream(PAIRS, index))  # fmt: skip
     weight = projection.weight
     if isinstance(projection.rule, Matrix):
@@ -150,8 +155,8 @@ def _single_weight(members: list[tuple[Projection, Piece]]) -> int | None:
 
 
 def build_blocks(network: Network, cells: dict[str, Cells], quanta: Quanta, *, dt: float) -> dict[str, tuple]:
-    """The structured projections as the fields ``dense`` and ``conv`` of a program."""
-    made: dict[str, list] = {"dense": [], "conv": []}
+    """The structured projections as the fields ``dense``, ``conv`` and ``along`` of a program."""
+    made: dict[str, list] = {"dense": [], "conv": [], "along": []}
     for projection in network.projections.values():
         rule = projection.rule
         if not isinstance(rule, Structured):
@@ -162,6 +167,9 @@ def build_blocks(network: Network, cells: dict[str, Cells], quanta: Quanta, *, d
             made["dense"].append(DenseBlock(ends, _integers(rule_weights(rule, projection.weight), quantum)))
             continue
         shape = network.shape(projection.source)
+        if isinstance(rule, Along):
+            made["along"].append(_along(rule, ends, rule.outer(shape, projection.name), projection.weight, quantum))
+            continue
         conv: Any = rule.as_conv(shape, projection.name) if isinstance(rule, Pool) else rule
         made["conv"].append(_conv(conv, ends, shape, network.shape(projection.target), projection.weight, quantum))
     return {field: tuple(blocks) for field, blocks in made.items()}
@@ -178,27 +186,55 @@ def _integers(weights: Any, quantum: Quantum) -> np.ndarray:
     return np.ascontiguousarray(np.rint(weights / quantum.value), np.int16 if quantum.bits == 16 else np.int32)
 
 
-def _conv(conv: Conv, ends: Ends, source: tuple[int, ...], target: tuple[int, ...], weight: float, quantum: Quantum) -> ConvBlock:
+def _conv(conv: Conv | ConvTranspose, ends: Ends, source: tuple[int, ...], target: tuple[int, ...], weight: float,
+          quantum: Quantum) -> ConvBlock:  # fmt: skip
     """Lift to three space dimensions and order weights as (channels in, kernel, channels out of the group)."""
+    transposed, last = isinstance(conv, ConvTranspose), conv.channels_last
     missing = 3 - (len(source) - 1)
-    kernel = conv.weights.shape[2:]
-    out_of_group = conv.weights.shape[0] // conv.groups
-    grouped = conv.weights.reshape(conv.groups, out_of_group, -1, *(1,) * missing, *kernel)
-    ordered = grouped.transpose(0, 2, 3, 4, 5, 1).reshape(source[0], *(1,) * missing, *kernel, out_of_group)
-    return ConvBlock(ends, _integers(ordered * weight, quantum), (source[0], *(1,) * missing, *source[1:]),
-                     (target[0], *(1,) * missing, *target[1:]), (*(1,) * missing, *conv.stride), (*(0,) * missing, *conv.padding),
-                     (*(1,) * missing, *conv.dilation), conv.groups)  # fmt: skip
+    (channels_in, source_space), (channels_out, target_space) = parted(source, last), parted(target, last)
+    kernel, out_of_group = conv.weights.shape[2:], channels_out // conv.groups
+    if transposed:
+        ordered = np.moveaxis(conv.weights, 1, -1)
+    else:
+        grouped = conv.weights.reshape(conv.groups, out_of_group, -1, *kernel)
+        ordered = np.moveaxis(grouped, 1, -1)
+    ordered = ordered.reshape(channels_in, *(1,) * missing, *kernel, out_of_group)
+    return ConvBlock(ends, _integers(ordered * weight, quantum), (channels_in, *(1,) * missing, *source_space),
+                     (channels_out, *(1,) * missing, *target_space), (*(1,) * missing, *conv.stride), (*(0,) * missing, *conv.padding),
+                     (*(1,) * missing, *conv.dilation), conv.groups, transposed, last)  # fmt: skip
 
 
-def largest_input(tables: tuple[Table, ...], dense: tuple[DenseBlock, ...], conv: tuple[ConvBlock, ...], layout: Layout) -> int:
-    """A bound on the size of one slot's input in one step, should every neuron fire."""
-    sums: dict[int, np.ndarray] = defaultdict(lambda: np.zeros(BLOCK, np.int64))
+def _along(rule: Along, ends: Ends, outer: int, weight: float, quantum: Quantum) -> AlongBlock:
+    return AlongBlock(ends, _integers(rule.table() * weight, quantum), rule.matrix.starts, rule.matrix.outputs.astype(np.int32),
+                      rule.rows().astype(np.int32), rule.matrix.shape, rule.inner, outer)  # fmt: skip
+
+
+def largest_input(tables: tuple[Table, ...], dense: tuple[DenseBlock, ...], conv: tuple[ConvBlock, ...],
+                  along: tuple[AlongBlock, ...], cells: dict[str, Cells]) -> int:  # fmt: skip
+    """A bound on the size of one slot's input in one step, should every neuron send its largest spike."""
+    largest = {c.index: float(c.largest_spike) for c in cells.values()}
+    sums: dict[int, np.ndarray] = defaultdict(lambda: np.zeros(BLOCK))
     for table in tables:
-        add_magnitudes(table.targets, table.weights, sums[table.base])
-    bound = max((int(block.max()) for block in sums.values()), default=0)
+        magnitudes = np.zeros(BLOCK, np.int64)
+        add_magnitudes(table.targets, table.weights, magnitudes)
+        sums[table.base] += largest[table.source] * magnitudes
+    bound = max((float(block.max()) for block in sums.values()), default=0.0)
     for block in dense:
-        bound += int(np.abs(block.weights.astype(np.int64)).sum(axis=0).max())
+        bound += largest[block.ends.source] * int(np.abs(block.weights.astype(np.int64)).sum(axis=0).max())
     for block in conv:
         magnitude = np.abs(block.weights.astype(np.int64))
-        bound += int(magnitude.reshape(block.groups, -1, magnitude.shape[-1]).sum(axis=1).max())
-    return bound
+        bound += largest[block.ends.source] * int(magnitude.reshape(block.groups, -1, magnitude.shape[-1]).sum(axis=1).max())
+    for block in along:
+        inputs = np.zeros(block.shape[0], np.int64)
+        np.add.at(inputs, block.outputs, np.abs(block.weights.astype(np.int64)).max(axis=1)[block.rows])
+        bound += largest[block.ends.source] * int(inputs.max())
+    return int(bound)
+
+
+def check_largest_input(bound: int, cells: dict[str, Cells]) -> None:
+    """Raise `DescriptionError` if int64 could overflow."""
+    if bound >= MOST_INPUT:
+        graded = ", ".join(f"{c.name} ({c.largest_spike})" for c in cells.values() if c.graded)
+        raise DescriptionError(f"network: the input of a neuron in one step could reach {bound:.3g} times the quantum of its weights, at "
+                               f"most {MOST_INPUT:.3g} can be counted; the largest spikes are those of {graded or 'no graded population'}: "
+                               "lower their burst, or the range between the largest and least weights")  # fmt: skip

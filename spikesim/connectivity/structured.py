@@ -1,6 +1,7 @@
 """Structured connectivity: weights that are shared or stored densely, never unrolled into a table.
 
-Populations carry a shape; a convolution needs (channels, *space) on both sides, as torch lays them out.
+Populations carry a shape; a convolution needs (channels, *space) on both sides, as torch lays them out, or
+(*space, channels) with ``channels_last``, which is faster: what one source adds to a place then lies in one run.
 """
 
 import math
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from spikesim.connectivity.rules import Rule
-from spikesim.description import frozen_array
+from spikesim.description import flag, frozen_array
 from spikesim.errors import DescriptionError, KindError
 
 Shape = tuple[int, ...]
@@ -29,13 +30,21 @@ class Structured(Rule):
             raise DescriptionError(f"{what}: from sources of shape {source_shape} this {type(self).__name__} gives targets of "
                                    f"shape {wanted}, but the target has shape {target_shape}")  # fmt: skip
 
+    def fan_out(self, source_shape: Shape) -> np.ndarray:
+        """How many synapses each source has, int64 (sources,), without those that would lead beyond a border."""
+        raise NotImplementedError
+
+    def weight_values(self) -> np.ndarray:
+        """All weights that occur, in whatever order and number."""
+        return self.weights  # type: ignore[attr-defined]
+
     def stored_count(self) -> int:
         """The number of weights that are stored."""
-        return self.weights.size  # type: ignore[attr-defined]
+        return self.weight_values().size
 
     def largest_weight(self) -> float:
         """The size of the largest weight."""
-        return float(np.abs(self.weights).max(initial=0.0))  # type: ignore[attr-defined]
+        return float(np.abs(self.weight_values()).max(initial=0.0))
 
 
 class Dense(Structured):
@@ -44,7 +53,7 @@ class Dense(Structured):
     weights: Any
 
     def check(self) -> None:
-        object.__setattr__(self, "weights", _finite(self.weights, "Dense.weights"))
+        object.__setattr__(self, "weights", finite(self.weights, "Dense.weights"))
         if self.weights.ndim != 2:
             raise DescriptionError(f"Dense.weights: expected two dimensions (sources, targets), got shape {self.weights.shape}")
 
@@ -52,6 +61,12 @@ class Dense(Structured):
         sizes = (math.prod(source_shape), math.prod(target_shape))
         if self.weights.shape != sizes:
             raise DescriptionError(f"{what}: Dense.weights has shape {self.weights.shape}, expected {sizes}")
+
+    def target_shape(self, source_shape, what):
+        return (self.weights.shape[1],)
+
+    def fan_out(self, source_shape):
+        return np.full(math.prod(source_shape), self.weights.shape[1], np.int64)
 
     def synapse_count(self, sources, targets, selves):
         return sources * targets
@@ -61,7 +76,8 @@ class Conv(Structured):
     """Convolution in one to three dimensions, as torch defines it (a cross-correlation).
 
     weights: (channels_out, channels_in / groups, *kernel); stride, padding, dilation: one number, or one for
-    each dimension; groups: the channels are divided into so many separate convolutions.
+    each dimension; groups: the channels are divided into so many separate convolutions; channels_last: the
+    populations are shaped (*space, channels).
     """
 
     weights: Any
@@ -69,42 +85,77 @@ class Conv(Structured):
     padding: Any = 0
     dilation: Any = 1
     groups: int = 1
+    channels_last: bool = flag(default=False)
 
     def check(self) -> None:
-        object.__setattr__(self, "weights", _finite(self.weights, "Conv.weights"))
-        dims = self.weights.ndim - 2
-        if dims not in (1, 2, 3) or 0 in self.weights.shape:
-            raise DescriptionError("Conv.weights: expected (channels_out, channels_in, *kernel) with one to three "
-                                   f"kernel dimensions, got shape {self.weights.shape}")  # fmt: skip
-        for name, least in (("stride", 1), ("padding", 0), ("dilation", 1)):
-            object.__setattr__(self, name, per_dimension(getattr(self, name), dims, least, f"Conv.{name}"))
-        if isinstance(self.groups, bool) or not isinstance(self.groups, int | np.integer) or self.groups < 1:
-            raise DescriptionError(f"Conv.groups: expected a whole number from 1 on, got {self.groups!r}")
-        object.__setattr__(self, "groups", int(self.groups))
+        _check_kernel(self, "(channels_out, channels_in, *kernel)")
         if self.weights.shape[0] % self.groups:
             raise DescriptionError(f"Conv: {self.weights.shape[0]} output channels do not divide into {self.groups} groups")
 
     def target_shape(self, source_shape, what):
-        channels = self.weights.shape[1] * self.groups
-        if len(source_shape) != self.weights.ndim - 1 or source_shape[0] != channels:
-            raise DescriptionError(f"{what}: Conv needs sources of shape ({channels}, and {self.weights.ndim - 2} space dimensions), "
-                                   f"got {source_shape}; give the population that shape")  # fmt: skip
-        space = window_output(source_shape[1:], self.weights.shape[2:], self.stride, self.padding, self.dilation, f"{what}: Conv")
-        return (self.weights.shape[0], *space)
+        space = _space(self, self.weights.shape[1] * self.groups, source_shape, what)
+        out = window_output(space, self.weights.shape[2:], self.stride, self.padding, self.dilation, f"{what}: Conv")
+        return joined(self.weights.shape[0], out, self.channels_last)
+
+    def fan_out(self, source_shape):
+        return _fan_out(self, source_shape, self.weights.shape[0] // self.groups)
 
     def synapse_count(self, sources, targets, selves):
         return targets * math.prod(self.weights.shape[1:])  # the border, where the kernel sticks out, counted in
 
 
+class ConvTranspose(Structured):
+    """Transposed convolution in one to three dimensions, as torch defines it: each source spreads the kernel over the targets.
+
+    weights: (channels_in, channels_out / groups, *kernel); along each dimension there are
+    (n - 1) stride - 2 padding + dilation (kernel - 1) + output_padding + 1 places for n of the source. output_padding
+    is less than stride or dilation; the rest as for `Conv`.
+    """
+
+    weights: Any
+    stride: Any = 1
+    padding: Any = 0
+    dilation: Any = 1
+    groups: int = 1
+    output_padding: Any = 0
+    channels_last: bool = flag(default=False)
+
+    def check(self) -> None:
+        _check_kernel(self, "(channels_in, channels_out, *kernel)")
+        extra = per_dimension(self.output_padding, len(self.stride), 0, "ConvTranspose.output_padding")
+        object.__setattr__(self, "output_padding", extra)
+        if self.weights.shape[0] % self.groups:
+            raise DescriptionError(f"ConvTranspose: {self.weights.shape[0]} input channels do not divide into {self.groups} groups")
+        if any(e >= max(s, d) for e, s, d in zip(extra, self.stride, self.dilation, strict=True)):
+            raise DescriptionError(f"ConvTranspose.output_padding: expected less than the stride {self.stride} or the dilation "
+                                   f"{self.dilation}, got {extra}")  # fmt: skip
+
+    def target_shape(self, source_shape, what):
+        space = _space(self, self.weights.shape[0], source_shape, what)
+        options = (self.weights.shape[2:], self.stride, self.padding, self.dilation, self.output_padding)
+        out = tuple((n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, d, e in zip(space, *options, strict=True))
+        if any(n < 1 for n in out):
+            raise DescriptionError(f"{what}: ConvTranspose with padding {self.padding} leaves nothing of {space}; use less padding")
+        return joined(self.weights.shape[1] * self.groups, out, self.channels_last)
+
+    def fan_out(self, source_shape):
+        return _fan_out(self, source_shape, self.weights.shape[1])
+
+    def synapse_count(self, sources, targets, selves):
+        return sources * math.prod(self.weights.shape[1:])  # the border counted in
+
+
 class Pool(Structured):
     """Sum over windows of each channel; average pooling is ``weight=1 / (size of the window)``.
 
-    kernel, stride (the kernel by default), padding: one number, or one for each space dimension.
+    kernel, stride (the kernel by default), padding: one number, or one for each space dimension; channels_last: the
+    populations are shaped (*space, channels).
     """
 
     kernel: Any
     stride: Any = None
     padding: Any = 0
+    channels_last: bool = flag(default=False)
 
     def check(self) -> None:
         for name, least in (("kernel", 1), ("stride", 1), ("padding", 0)):
@@ -114,8 +165,11 @@ class Pool(Structured):
             elif value is not None or name == "kernel":
                 per_dimension(value, 1, least, f"Pool.{name}")
 
-    def stored_count(self):
-        return 1
+    def weight_values(self):
+        return np.ones(1)
+
+    def fan_out(self, source_shape):
+        return self.as_conv(source_shape, "Pool").fan_out(source_shape)
 
     def window(self, dims: int, what: str) -> tuple[Shape, Shape, Shape]:
         """(kernel, stride, padding) spelled out for ``dims`` space dimensions."""
@@ -128,7 +182,8 @@ class Pool(Structured):
         if len(source_shape) not in (2, 3, 4):
             raise DescriptionError(f"{what}: Pool needs sources of shape (channels, one to three space dimensions), got {source_shape}")
         kernel, stride, padding = self.window(len(source_shape) - 1, what)
-        return Conv(np.ones((source_shape[0], 1, *kernel)), stride, padding, groups=source_shape[0])
+        channels, _ = parted(source_shape, self.channels_last)
+        return Conv(np.ones((channels, 1, *kernel)), stride, padding, groups=channels, channels_last=self.channels_last)
 
     def target_shape(self, source_shape, what):
         return self.as_conv(source_shape, what).target_shape(source_shape, what)
@@ -136,6 +191,36 @@ class Pool(Structured):
     def synapse_count(self, sources, targets, selves):
         kernel = self.kernel if isinstance(self.kernel, tuple | list) else (self.kernel,)
         return targets * math.prod(kernel)
+
+
+def parted(shape: Shape, channels_last: bool) -> tuple[int, Shape]:
+    """(channels, space) of a population's shape."""
+    return (shape[-1], shape[:-1]) if channels_last else (shape[0], shape[1:])
+
+
+def joined(channels: int, space: Shape, channels_last: bool) -> Shape:
+    """A population's shape, made of what `parted` parts."""
+    return (*space, channels) if channels_last else (channels, *space)
+
+
+def meetings(places: int, meets: int, kernel: int, stride: int, padding: int, dilation: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All (place, offset, other) along one axis with other = place stride - padding + offset dilation inside 0..meets - 1.
+
+    For a convolution the places are those of the targets and the others those of the sources, for a transposed one the reverse.
+    """
+    place, offset = (grid.ravel() for grid in np.indices((places, kernel)))
+    other = place * stride - padding + offset * dilation
+    inside = (other >= 0) & (other < meets)
+    return place[inside], offset[inside], other[inside]
+
+
+def axis_meetings(rule: Conv | ConvTranspose, axis: int, sources: int, targets: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All (source place, offset in the kernel, target place) along one axis of a convolution of either kind."""
+    options = rule.weights.shape[2 + axis], rule.stride[axis], rule.padding[axis], rule.dilation[axis]
+    if isinstance(rule, ConvTranspose):
+        return meetings(sources, targets, *options)
+    target, offset, source = meetings(targets, sources, *options)
+    return source, offset, target
 
 
 def per_dimension(value: Any, dims: int, least: int, what: str) -> Shape:
@@ -148,6 +233,41 @@ def per_dimension(value: Any, dims: int, least: int, what: str) -> Shape:
     return tuple(int(v) for v in values)
 
 
+def _check_kernel(rule: Any, order: str) -> None:
+    """Check what both kinds of convolution share, and spell it out for each dimension; ``order`` is that of the weights."""
+    what = type(rule).__name__
+    object.__setattr__(rule, "weights", finite(rule.weights, f"{what}.weights"))
+    dims = rule.weights.ndim - 2
+    if dims not in (1, 2, 3) or 0 in rule.weights.shape:
+        raise DescriptionError(f"{what}.weights: expected {order} with one to three kernel dimensions, got shape {rule.weights.shape}")
+    for name, least in (("stride", 1), ("padding", 0), ("dilation", 1)):
+        object.__setattr__(rule, name, per_dimension(getattr(rule, name), dims, least, f"{what}.{name}"))
+    if isinstance(rule.groups, bool) or not isinstance(rule.groups, int | np.integer) or rule.groups < 1:
+        raise DescriptionError(f"{what}.groups: expected a whole number from 1 on, got {rule.groups!r}")
+    object.__setattr__(rule, "groups", int(rule.groups))
+
+
+def _space(rule: Conv | ConvTranspose, channels: int, source_shape: Shape, what: str) -> Shape:
+    """The space dimensions of the sources, which must have so many channels."""
+    dims = rule.weights.ndim - 2
+    if len(source_shape) != dims + 1 or parted(source_shape, rule.channels_last)[0] != channels:
+        order = f"{dims} space dimensions, and {channels}" if rule.channels_last else f"{channels}, and {dims} space dimensions"
+        raise DescriptionError(f"{what}: {type(rule).__name__} needs sources of shape ({order}), "
+                               f"got {source_shape}; give the population that shape")  # fmt: skip
+    return parted(source_shape, rule.channels_last)[1]
+
+
+def _fan_out(rule: Conv | ConvTranspose, source_shape: Shape, channels_out: int) -> np.ndarray:
+    """The product of how many places each source meets along each axis, times the output channels of its group."""
+    channels, space = parted(source_shape, rule.channels_last)
+    _, target_space = parted(rule.target_shape(source_shape, type(rule).__name__), rule.channels_last)
+    found = np.full((1,) * len(space), channels_out, np.int64)
+    for axis, (sources, targets) in enumerate(zip(space, target_space, strict=True)):
+        met = np.bincount(axis_meetings(rule, axis, sources, targets)[0], minlength=sources)
+        found = found * met.reshape(-1, *(1,) * (len(space) - axis - 1))
+    return np.repeat(found.ravel(), channels) if rule.channels_last else np.tile(found.ravel(), channels)
+
+
 def window_output(space: Shape, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape, what: str) -> Shape:
     """The shape of all positions of a window: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1."""
     out = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1
@@ -157,7 +277,8 @@ def window_output(space: Shape, kernel: Shape, stride: Shape, padding: Shape, di
     return out
 
 
-def _finite(value: Any, what: str) -> np.ndarray:
+def finite(value: Any, what: str) -> np.ndarray:
+    """``value`` as a frozen array of finite numbers."""
     array = frozen_array(value, what)
     if not np.isfinite(array).all():
         raise DescriptionError(f"{what}: expected finite numbers, found nan or infinity")

@@ -3,7 +3,7 @@
 An engine has ``precisions`` and ``most_parts`` that it supports, ``procedural`` (whether it can draw rows of synapses that
 are not stored), ``largest_chunk`` steps it can run at once, and
 ``advance(steps) -> Segment``, ``snapshot() -> State``, ``restore(State)``; ``hold(index, values)``, ``set_limits(index, limits)`` and
-``reseed(seed)`` replace inputs.
+``reseed(seed)`` replace inputs, ``read(cells, variable)`` gives a state variable of a population.
 """
 
 from importlib import import_module

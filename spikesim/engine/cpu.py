@@ -1,6 +1,5 @@
 """The CPU engine: numba kernels, one thread for each part of the neurons."""
 
-import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,14 +11,15 @@ from spikesim.connectivity.tables import BLOCK, Table, columns_of
 from spikesim.engine.delivery import DUE
 from spikesim.engine.memory import Row, lines
 from spikesim.engine.native import BARRIER
-from spikesim.engine.plan import CELLS, CONV, DENSE, DRIVE, FUTURE, HELD, NOISE, PHASES, PLAN, ROWS, SAMPLER, TABLE, WORDS
+from spikesim.engine.plan import ALONG, CELLS, CONV, DENSE, DRIVE, FUTURE, HELD, NOISE, PHASES, PLAN, ROWS, SAMPLER, TABLE, WORDS
 from spikesim.engine.procedural import KERNELS, VECTORS
+from spikesim.engine.records import along_record, conv_record, dense_record
 from spikesim.engine.state import Segment, State, initial_state, sample_steps
 from spikesim.engine.stimuli import SCRATCH
-from spikesim.engine.sweep import arguments, coefficient, load_sweep
+from spikesim.engine.sweep import arguments, coefficient, fired_type, load_sweep
 from spikesim.engine.worker import deliver_again, work
 from spikesim.machine import cores
-from spikesim.program import MEMBRANE, Cells, ConvBlock, DenseBlock, Drive, Held, Noise, Program, Sampler
+from spikesim.program import MEMBRANE, Cells, Drive, Held, Noise, Program, Sampler
 
 CAPACITY = 1 << 25  # spikes, and samples, that one call can record (at least a step's); they take memory when they occur
 
@@ -55,12 +55,12 @@ class Cpu:
         bounds = program.layout.bounds
         self.values = [[Row(bounds[:, c.index], precision) for _ in c.initial] for c in program.cells]
         self.injected = {c.index: Row(bounds[:, c.index], precision) for c in program.cells if c.injected}
-        self.fired = [Row(bounds[:, c.index], "uint8") for c in program.cells]
+        self.fired = [Row(bounds[:, c.index], fired_type(c)) for c in program.cells]
         self.limits = [c.limits.copy() for c in program.cells]
         self.held = [np.array(h.values, order="C") for h in program.held]
         self.drives = {(d.cells, d.port): Row(bounds[:, d.cells], precision) for d in program.drives}
         self.samples = [np.empty((self.largest_chunk // s.interval + 1, len(s.ids))) for s in program.samplers]
-        self.inputs = np.zeros(program.layout.total + BLOCK, program.accumulator)
+        self.inputs = lines(1, program.layout.total + BLOCK, program.accumulator.__name__)[0]
         self.barrier = lines(BARRIER, 1, "int64")
         self.scratch = lines(self.parts, SCRATCH, "uint8")
         self.ticks = lines(self.workers, WORDS, "int64")
@@ -69,9 +69,11 @@ class Cpu:
         regions = [program.layout.region(part) for part in range(self.parts)] if program.rows else []
         self.futures = [lines(1, ring * (last - first), "int64") for first, last in regions]
         self.history = np.empty((ring, program.neurons), np.int32)
+        self.sizes = np.empty(self.history.shape if program.graded else (ring, 0), np.int32)  # of the spikes in the history
         self.history_counts = lines(self.parts * ring, -(-len(program.cells) // 16) * 16, "int32").reshape(self.parts, ring, -1)
         recorded = np.diff(bounds, axis=0)[:, list(program.spike_cells)].sum(axis=1)
         self.records = [np.empty(int(size) * self.largest_chunk, np.int64) for size in recorded]
+        self.record_sizes = [np.empty(len(record) if program.graded else 0, np.int32) for record in self.records]
         self.recorded = lines(self.parts, WORDS, "int64")
         self.population_counts = np.zeros((self.parts, self.largest_chunk, len(program.cells)), np.int64)
         self.neuron_counts = np.zeros(program.neurons, np.int64)
@@ -88,13 +90,19 @@ class Cpu:
             for row, values in zip(rows, given, strict=True):
                 row.write(values)
         self.history_counts[:] = 0
+        sizes = state.flight_sizes if len(state.flight_sizes) else np.ones(len(state.flight_steps), np.int32)
         for cells in self.program.cells:
             inside = (state.flight_neurons >= cells.start) & (state.flight_neurons < cells.start + cells.size)
-            for step, neuron in zip(state.flight_steps[inside], state.flight_neurons[inside] - cells.start, strict=True):
+            for step, neuron, size in zip(
+                state.flight_steps[inside], state.flight_neurons[inside] - cells.start, sizes[inside], strict=True
+            ):
                 slot, part = step % len(self.history), int(np.searchsorted(bounds[:, cells.index], neuron, side="right")) - 1
                 count = self.history_counts[part, slot, cells.index]
-                self.history[slot, cells.start + bounds[part, cells.index] + count] = neuron
+                place = slot, cells.start + bounds[part, cells.index] + count
+                self.history[place] = neuron
                 self.history_counts[part, slot, cells.index] = count + 1
+                if self.program.graded:
+                    self.sizes[place] = size
         for part, future in enumerate(self.futures):
             future[:] = 0
             deliver_again(self.plan, part, self.step)
@@ -102,7 +110,7 @@ class Cpu:
 
     def snapshot(self) -> State:
         """The state after the steps so far."""
-        steps, neurons = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        steps, neurons, sizes = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.int32)]
         for step in range(max(0, self.step - self.program.longest_delay), self.step):
             slot = step % len(self.history)
             for cells in self.program.cells:
@@ -110,7 +118,14 @@ class Cpu:
                     count, first = self.history_counts[part, slot, cells.index], cells.start + self.program.layout.bounds[part, cells.index]
                     neurons.append(self.history[slot, first : first + count] + np.int64(cells.start))
                     steps.append(np.full(count, step, np.int64))
-        return State(self.step, tuple(self._values(c) for c in self.program.cells), np.concatenate(steps), np.concatenate(neurons))
+                    if self.program.graded:
+                        sizes.append(self.sizes[slot, first : first + count] if cells.graded else np.ones(count, np.int32))
+        values = tuple(self._values(c) for c in self.program.cells)
+        return State(self.step, values, np.concatenate(steps), np.concatenate(neurons), np.concatenate(sizes))
+
+    def read(self, cells: int, variable: int) -> np.ndarray:
+        """A state variable of a population, (size,)."""
+        return self.values[cells][variable].read()
 
     def _values(self, c: Cells) -> np.ndarray:
         return np.array([row.read() for row in self.values[c.index]], np.float64).reshape(c.initial.shape)
@@ -156,11 +171,17 @@ class Cpu:
         return self._segment(first, steps)
 
     def _segment(self, first: int, steps: int) -> Segment:
-        found = np.concatenate([record[:count] for record, count in zip(self.records, self.recorded[:, 0], strict=True)])
-        found.sort(kind="stable")  # runs that are in order already
+        counts = self.recorded[:, 0]
+        found = np.concatenate([record[:count] for record, count in zip(self.records, counts, strict=True)])
+        sizes = np.concatenate([record[:count] for record, count in zip(self.record_sizes, counts, strict=True)])
+        if len(sizes):
+            order = np.argsort(found, kind="stable")
+            found, sizes = found[order], sizes[order]
+        else:
+            found.sort(kind="stable")  # runs that are in order already
         samples = tuple(out[: len(sample_steps(s.interval, first, steps))].copy()
                         for out, s in zip(self.samples, self.program.samplers, strict=True))  # fmt: skip
-        return Segment(found, self.population_counts[:, :steps].sum(axis=0), self.neuron_counts.copy(), samples)
+        return Segment(found, self.population_counts[:, :steps].sum(axis=0), self.neuron_counts.copy(), samples, sizes)
 
     def _address(self, array: np.ndarray) -> int:
         self.kept.append(array)
@@ -170,11 +191,13 @@ class Cpu:
         program = self.program
         fields = self._shared() | {
             **self._records("cells", CELLS, [self._cells(c) for c in program.cells]),
-            **self._records("tables", TABLE, [self._table(t) for t in program.tables]),
+            **self._records("tables", TABLE, [self._table(t) for t in program.tables if not program.cells[t.source].graded]),
+            **self._records("graded", TABLE, [self._table(t) for t in program.tables if program.cells[t.source].graded]),
             **self._records("rows", ROWS, [self._rows(r) for r in program.rows]),
             **self._records("futures", FUTURE, [self._future(part) for part in range(len(self.futures))]),
-            **self._records("dense", DENSE, [self._dense(b) for b in program.dense]),
-            **self._records("conv", CONV, [self._conv(b) for b in program.conv]),
+            **self._records("dense", DENSE, [dense_record(b, self._address) for b in program.dense]),
+            **self._records("conv", CONV, [conv_record(b, self._address) for b in program.conv]),
+            **self._records("along", ALONG, [along_record(b, self._address) for b in program.along]),
             **self._records("held", HELD, [self._held(h, v) for h, v in zip(program.held, self.held, strict=True)]),
             **self._records("noise", NOISE, [_noise(n) for n in program.noise]),
             **self._records("drives", DRIVE, [self._drive(d) for d in program.drives]),
@@ -200,17 +223,18 @@ class Cpu:
             "bounds": layout.bounds, "slots": layout.slots, "inputs": self.inputs, "barrier": self.barrier,
             "scratch": self.scratch, "due": self.due, "ticks": self.ticks, "history": self.history, "history_counts": self.history_counts,
             "records": np.array([self._address(record) for record in self.records]), "recorded": self.recorded,
+            "record_sizes": np.array([self._address(record) for record in self.record_sizes]),
             "population_counts": self.population_counts, "neuron_counts": self.neuron_counts,
         }  # fmt: skip
         return {f"{name}_at": self._address(array) for name, array in arrays.items()} | {
             "seed": program.seed, "stages": program.stages, "threads": self.parts, "workers": self.workers,
             "ring": len(self.history), "history_width": self.history_counts.shape[2], "neurons": program.neurons,
             "populations": len(program.cells), "ports": layout.slots.shape[2], "input_size": self.inputs.itemsize,
-            "chunk": self.largest_chunk,
+            "chunk": self.largest_chunk, "sizes_at": self._address(self.sizes) if program.graded else 0,
         }  # fmt: skip
 
     def _cells(self, c: Cells) -> dict[str, int]:
-        row = {"kind": c.kind, "stage": c.stage, "start": c.start, "recorded": self.program.spike_cells[c.index],
+        row = {"kind": c.kind, "stage": c.stage, "start": c.start, "graded": c.graded, "recorded": self.program.spike_cells[c.index],
                "counted": self.program.count_cells[c.index], "limits_at": self._address(self.limits[c.index]), "stream": c.stream,
                "train_steps_at": self._address(c.train_steps), "train_ids_at": self._address(c.train_ids),
                "train_length": len(c.train_steps), "injected_at": self.injected[c.index].addresses.ctypes.data if c.injected else 0,
@@ -269,12 +293,6 @@ class Cpu:
         starts = [min((s for s in row if s >= 0), default=0) for row in slots.tolist()]
         return int(np.searchsorted(starts, base, side="right")) - 1
 
-    def _dense(self, block: DenseBlock) -> dict[str, int]:
-        return self._block(block) | {"sources": block.weights.shape[0], "targets": block.weights.shape[1]}
-
-    def _conv(self, block: ConvBlock) -> dict[str, int]:
-        return self._block(block) | {"sources": math.prod(block.source_shape), "shapes_at": self._address(_conv_shapes(block))}
-
     def _held(self, held: Held, values: np.ndarray) -> dict[str, int]:
         return _ids(held) | {"changes_at": self._address(held.steps), "changes": len(held.steps), "values_at": values.ctypes.data,
                              "width": values.shape[1]}  # fmt: skip
@@ -290,10 +308,6 @@ class Cpu:
         return {"cells": sampler.cells, "row_at": self._address(row.addresses), "ids_at": self._address(sampler.ids),
                 "count": len(sampler.ids), "interval": sampler.interval, "out_at": out.ctypes.data}  # fmt: skip
 
-    def _block(self, block: DenseBlock | ConvBlock) -> dict[str, int]:
-        ends = {name: value for name, value in vars(block.ends).items() if name != "name"}
-        return ends | {"weights_at": self._address(block.weights), "bits": block.weights.itemsize * 8}
-
 
 def _ids(entry: Held | Noise | Drive) -> dict[str, int]:
     return {"cells": entry.cells, "start": entry.ids.start, "step": entry.ids.step, "count": len(entry.ids)}
@@ -301,8 +315,3 @@ def _ids(entry: Held | Noise | Drive) -> dict[str, int]:
 
 def _noise(noise: Noise) -> dict[str, Any]:
     return _ids(noise) | {"interval": noise.interval, "stream": int(noise.stream), "mean": noise.mean, "sd": noise.sd}
-
-
-def _conv_shapes(block: ConvBlock) -> np.ndarray:
-    return np.array([block.source_shape, block.target_shape, (block.groups, *block.stride), (0, *block.padding), (1, *block.dilation),
-                     (block.groups, *block.weights.shape[1:4])], np.int64)  # fmt: skip

@@ -55,6 +55,30 @@ def prefetch(typingctx, address):
     return types.void(types.int64), codegen
 
 
+VECTOR = 16  # weights that are added at once
+
+
+@intrinsic
+def add_vector(typingctx, slots_at, weights_at, one, dtype):
+    """Add VECTOR weights of ``dtype`` at one address to as many input slots of the type of ``one`` at another (both int64).
+
+    Rows of weights are often shorter than the loops that a compiler makes of an addition of arrays.
+    """
+
+    def codegen(context, builder, signature, args):
+        narrow, wide = context.get_value_type(dtype.dtype), context.get_value_type(one)
+        weights = builder.inttoptr(args[1], ir.VectorType(narrow, VECTOR).as_pointer())
+        slots = builder.inttoptr(args[0], ir.VectorType(wide, VECTOR).as_pointer())
+        added = builder.load(weights, align=dtype.dtype.bitwidth // 8)
+        if wide.width > narrow.width:
+            added = builder.sext(added, ir.VectorType(wide, VECTOR))
+        align = one.bitwidth // 8
+        builder.store(builder.add(builder.load(slots, align=align), added), slots, align=align)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, one, dtype), codegen
+
+
 @intrinsic
 def ticks(typingctx):
     """The processor's time stamp (int64)."""

@@ -10,9 +10,11 @@ from itertools import product
 import numpy as np
 
 from spikesim.engine.state import Segment, State, initial_state, sample_steps
-from spikesim.program import MEMBRANE, POISSON, Cells, ConvBlock, Program
+from spikesim.program import MEMBRANE, POISSON, AlongBlock, Cells, ConvBlock, DenseBlock, Program
 from spikesim.random import half_of, standard_normal, word_of, words
 from spikesim.synapses import CONDUCTANCE, CURRENT, JUMP
+
+Targets = dict[int, list[tuple[int, int]]]  # for each source its (target, weight)
 
 
 class Reference:
@@ -26,7 +28,8 @@ class Reference:
     def __init__(self, program: Program, *, precision: str = "float64") -> None:
         self.program = program
         self.seed = np.uint64(program.seed)
-        self.fan_out = [self._dense_targets(block) for block in program.dense] + [_conv_targets(block) for block in program.conv]
+        self.blocks = program.dense + program.conv + program.along
+        self.fan_out = [*map(_dense_targets, program.dense), *map(_conv_targets, program.conv), *map(_along_targets, program.along)]
         self.limits = [cells.limits.copy() for cells in program.cells]
         self.held = [held.values.copy() for held in program.held]
         self.restore(initial_state(program))
@@ -47,64 +50,88 @@ class Reference:
         """Continue from ``state``."""
         self.step = state.step
         self.values = [array.astype(np.float64).tolist() for array in state.values]
-        self.flight = list(zip(state.flight_steps.tolist(), state.flight_neurons.tolist(), strict=True))
+        sizes = state.flight_sizes if len(state.flight_sizes) else np.ones(len(state.flight_steps), np.int32)
+        self.flight = list(zip(state.flight_steps.tolist(), state.flight_neurons.tolist(), sizes.tolist(), strict=True))
         self.due: defaultdict[int, defaultdict] = defaultdict(lambda: defaultdict(int))
-        for step, neuron in self.flight:
+        for step, neuron, size in self.flight:
             cells = next(c for c in self.program.cells if c.start <= neuron < c.start + c.size)
-            self._send(cells, neuron - cells.start, step, after=self.step)
+            self._send(cells, neuron - cells.start, size, step, after=self.step)
 
     def snapshot(self) -> State:
         """The state after the steps so far."""
-        kept = [(s, n) for s, n in self.flight if s >= self.step - self.program.longest_delay]
-        steps, neurons = np.array(kept, np.int64).reshape(-1, 2).T
+        kept = [entry for entry in self.flight if entry[0] >= self.step - self.program.longest_delay]
+        steps, neurons, sizes = np.array(kept, np.int64).reshape(-1, 3).T
         shapes = [cells.initial.shape for cells in self.program.cells]
-        return State(self.step, tuple(np.array(v).reshape(s) for v, s in zip(self.values, shapes, strict=True)), steps, neurons)
+        values = tuple(np.array(v).reshape(s) for v, s in zip(self.values, shapes, strict=True))
+        return State(self.step, values, steps, neurons, self._sizes(sizes))
+
+    def _sizes(self, sizes) -> np.ndarray:
+        """The sizes of spikes, as far as there are any."""
+        return np.array(sizes if self.program.graded else [], np.int32)
+
+    def read(self, cells: int, variable: int) -> np.ndarray:
+        """A state variable of a population, (size,)."""
+        return np.array(self.values[cells][variable])
 
     def advance(self, steps: int) -> Segment:
         """Run ``steps`` steps."""
         first, program = self.step, self.program
-        spikes: list[tuple[int, int]] = []
+        spikes: list[tuple[int, int]] = []  # key (see `Segment`) and size
         population_counts = np.zeros((steps, len(program.cells)), np.int64)
         neuron_counts = np.zeros(program.neurons, np.int64)
         samples: list[list] = [[] for _ in program.samplers]
         for step in range(first, first + steps):
-            for cells, neuron in self._one_step(step):
+            for cells, neuron, size in self._one_step(step):
                 population_counts[step - first, cells.index] += 1
                 neuron_counts[cells.start + neuron] += program.count_cells[cells.index]
                 if program.spike_cells[cells.index]:
-                    spikes.append((step, cells.start + neuron))
+                    spikes.append(((step - first) << 32 | cells.start + neuron, size))
             for sampler, rows in zip(program.samplers, samples, strict=True):
                 if step in sample_steps(sampler.interval, step, 1):
                     rows.append([self.values[sampler.cells][sampler.variable][i] for i in sampler.ids])
-        keys = np.array(sorted((step - first) << 32 | neuron for step, neuron in spikes), np.int64)
+        spikes.sort()
+        keys, sizes = np.array([key for key, _ in spikes], np.int64), self._sizes([size for _, size in spikes])
         arrays = tuple(np.array(rows).reshape(-1, len(s.ids)) for rows, s in zip(samples, program.samplers, strict=True))
-        return Segment(keys, population_counts, neuron_counts, arrays)
+        return Segment(keys, population_counts, neuron_counts, arrays, sizes)
 
-    def _one_step(self, step: int) -> list[tuple[Cells, int]]:
+    def _one_step(self, step: int) -> list[tuple[Cells, int, int]]:
         fired = []
         arrived = self.due[step]
         for stage in range(self.program.stages):
             for cells in (c for c in self.program.cells if c.stage == stage):
-                for neuron in self._fire(cells, step, arrived):
-                    fired.append((cells, neuron))
-                    self.flight.append((step, cells.start + neuron))
-                    self._send(cells, neuron, step, after=step)
+                for neuron, size in self._fire(cells, step, arrived):
+                    fired.append((cells, neuron, size))
+                    self.flight.append((step, cells.start + neuron, size))
+                    self._send(cells, neuron, size, step, after=step)
         del self.due[step]
         self.step = step + 1
         if step % 1000 == 0:
-            self.flight = [(s, n) for s, n in self.flight if s > step - self.program.longest_delay - 1]
+            self.flight = [entry for entry in self.flight if entry[0] > step - self.program.longest_delay - 1]
         return fired
 
-    def _fire(self, cells: Cells, step: int, arrived: defaultdict) -> list[int]:
-        """The neurons of ``cells`` that fire in ``step``."""
+    def _fire(self, cells: Cells, step: int, arrived: defaultdict) -> list[tuple[int, int]]:
+        """The neurons of ``cells`` that fire in ``step``, and the sizes of their spikes."""
         if cells.kind == MEMBRANE:
-            return [i for i in range(cells.size) if self._update(cells, i, step, arrived)]
+            sizes = [int(self._update(cells, i, step, arrived)) for i in range(cells.size)]
+            return [(i, size) for i, size in enumerate(sizes) if size]
+        limits, seed = self.limits[cells.index], self.seed
         if cells.kind == POISSON:
-            return [i for i in range(cells.size) if word_of(self.seed, np.uint64(cells.stream), i, step) < self.limits[cells.index][i]]
-        return cells.train_ids[cells.train_steps == step].tolist()
+            return [(i, 1) for i in range(cells.size) if word_of(seed, np.uint64(cells.stream), i, step) < limits[i]]
+        return [(i, 1) for i in cells.train_ids[cells.train_steps == step].tolist()]
 
-    def _update(self, cells: Cells, i: int, step: int, arrived: defaultdict) -> bool:
+    def _update(self, cells: Cells, i: int, step: int, arrived: defaultdict) -> float:
+        """Advance one neuron; returns the size of its spike, 0 if it does not fire."""
         values = self.values[cells.index]
+        inputs = [*self._contributions(cells, i, step, arrived), self._current(cells, i, step)]
+        own = values[: cells.own]
+        *state, spike = cells.membrane(*(row[i] for row in own), *inputs, *_of(cells.coefficients, i))  # type: ignore[misc]
+        for row, value in zip(own, state, strict=True):
+            row[i] = value
+        return spike
+
+    def _contributions(self, cells: Cells, i: int, step: int, arrived: defaultdict) -> list[float]:
+        """Advance the receptors of one neuron; returns what each gives to the membrane, or the sums of each kind."""
+        values, separate = self.values[cells.index], []
         sums = {CURRENT: 0.0, JUMP: 0.0, CONDUCTANCE: 0.0}
         pull = 0.0
         for at, port in enumerate(cells.ports):
@@ -114,15 +141,13 @@ class Reference:
             *state, contribution = port.step(*(values[row][i] for row in port.variables), x, *_of(port.coefficients, i))
             for row, value in zip(port.variables, state, strict=True):
                 values[row][i] = value
+            separate.append(contribution)
+            if cells.separate:
+                continue
             sums[port.kind] = sums[port.kind] + contribution
             if port.kind == CONDUCTANCE:
                 pull = pull + contribution * _at(port.reversal, i)
-        inputs = sums[CURRENT], sums[JUMP], sums[CONDUCTANCE], pull, self._current(cells, i, step)
-        own = values[: cells.own]
-        *state, spike = cells.membrane(*(row[i] for row in own), *inputs, *_of(cells.coefficients, i))  # type: ignore[misc]
-        for row, value in zip(own, state, strict=True):
-            row[i] = value
-        return spike
+        return separate if cells.separate else [sums[CURRENT], sums[JUMP], sums[CONDUCTANCE], pull]
 
     def _drive(self, cells: Cells, port: int, i: int, step: int) -> float:
         total = 0.0
@@ -146,8 +171,8 @@ class Reference:
                 total = total + (noise.mean + noise.sd * standard_normal(w0, w1))
         return total
 
-    def _send(self, cells: Cells, neuron: int, step: int, *, after: int) -> None:
-        """Put the weights of one spike into the steps where they are due, from ``after`` on."""
+    def _send(self, cells: Cells, neuron: int, size: int, step: int, *, after: int) -> None:
+        """Put the weights of one spike, times its size, into the steps where they are due, from ``after`` on."""
         for table in self.program.tables:
             if table.source != cells.index:
                 continue
@@ -157,13 +182,13 @@ class Reference:
                     target = self._owner(table.base + int(table.targets[k]))
                     weight = int(table.weights[k if len(table.weights) > 1 else 0])
                     if step + delay >= after:
-                        self.due[step + delay][target] += weight
-        for block, fan_out in zip(self.program.dense + self.program.conv, self.fan_out, strict=True):
+                        self.due[step + delay][target] += size * weight
+        for block, fan_out in zip(self.blocks, self.fan_out, strict=True):
             ends = block.ends
             if ends.source == cells.index and step + ends.delay >= after:
                 source, beside = divmod(neuron - ends.source_start, ends.source_step)
                 for target, weight in fan_out.get(source, ()) if beside == 0 else ():
-                    self.due[step + ends.delay][ends.target, ends.port, ends.target_start + ends.target_step * target] += weight
+                    self.due[step + ends.delay][ends.target, ends.port, ends.target_start + ends.target_step * target] += size * weight
 
     def _owner(self, slot: int) -> tuple[int, int, int]:
         """(population, port, neuron) of an input slot."""
@@ -173,22 +198,43 @@ class Reference:
                 return cells.index, port, slot - first
         raise AssertionError(f"slot {slot} belongs to nobody")
 
-    @staticmethod
-    def _dense_targets(block) -> dict[int, list[tuple[int, int]]]:
-        return {source: list(enumerate(row)) for source, row in enumerate(block.weights.tolist())}
+
+def _dense_targets(block: DenseBlock) -> Targets:
+    return {source: list(enumerate(row)) for source, row in enumerate(block.weights.tolist())}
 
 
-def _conv_targets(block: ConvBlock) -> dict[int, list[tuple[int, int]]]:
-    """For each source its (target, weight), from the definition: each target sums over the kernel at its place."""
-    made: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    channels_in, channels_out = block.source_shape[0] // block.groups, block.target_shape[0] // block.groups
-    for target, (out, *place) in enumerate(product(*map(range, block.target_shape))):
-        for channel, *offset in product(range(channels_in), *map(range, block.weights.shape[1:4])):
-            at = [p * s - pad + k * d for p, s, pad, k, d in zip(place, block.stride, block.padding, offset, block.dilation, strict=True)]
-            if all(0 <= a < n for a, n in zip(at, block.source_shape[1:], strict=True)):
-                source_channel = out // channels_out * channels_in + channel
-                source = int(np.ravel_multi_index((source_channel, *at), block.source_shape))
-                made[source].append((target, int(block.weights[source_channel, *offset, out % channels_out])))
+def _conv_targets(block: ConvBlock) -> Targets:
+    """From the definition: each target sums over the kernel at its place, or, transposed, each source spreads the kernel at its place."""
+    made: Targets = defaultdict(list)
+    here, there = (block.source_shape, block.target_shape) if block.transposed else (block.target_shape, block.source_shape)
+    for place, offset in product(product(*map(range, here[1:])), product(*map(range, block.weights.shape[1:4]))):
+        other = tuple(p * s - pad + k * d for p, s, pad, k, d in
+                      zip(place, block.stride, block.padding, offset, block.dilation, strict=True))  # fmt: skip
+        if all(0 <= a < n for a, n in zip(other, there[1:], strict=True)):
+            source, target = (place, other) if block.transposed else (other, place)
+            for channel, of_group in product(range(block.source_shape[0]), range(block.weights.shape[4])):
+                out = channel * block.groups // block.source_shape[0] * block.weights.shape[4] + of_group
+                neuron = _neuron(block.target_shape, out, target, last=block.channels_last)
+                weight = int(block.weights[channel, *offset, of_group])
+                made[_neuron(block.source_shape, channel, source, last=block.channels_last)].append((neuron, weight))
+    return made
+
+
+def _neuron(shape: tuple[int, ...], channel: int, place: tuple[int, ...], *, last: bool) -> int:
+    """The number of the neuron of a channel at a place in a population of ``shape`` (channels, *space)."""
+    if last:
+        return int(np.ravel_multi_index((*place, channel), (*shape[1:], shape[0])))
+    return int(np.ravel_multi_index((channel, *place), shape))
+
+
+def _along_targets(block: AlongBlock) -> Targets:
+    """From the definition: y[o, j, i] += weight x[o, k, i] for every entry (j, k)."""
+    made: Targets = defaultdict(list)
+    outputs, inputs = block.shape
+    for o, k, i in product(range(block.outer), range(inputs), range(block.inner)):
+        for e in range(block.starts[k], block.starts[k + 1]):
+            weight = int(block.weights[block.rows[e], i if block.weights.shape[1] > 1 else 0])
+            made[(o * inputs + k) * block.inner + i].append(((o * outputs + int(block.outputs[e])) * block.inner + i, weight))
     return made
 
 

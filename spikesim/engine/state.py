@@ -1,10 +1,14 @@
 """What an engine holds between steps, and what it gives back after some: the same for every engine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from spikesim.program import Program
+
+
+def _no_sizes() -> np.ndarray:
+    return np.empty(0, np.int32)
 
 
 @dataclass(frozen=True)
@@ -12,13 +16,15 @@ class State:
     """Everything that the future depends on. Neurons are numbered through all populations.
 
     values: for each population float64 (variables, size); flight_steps, flight_neurons: int64, the spikes of the
-    last ``longest_delay`` steps, in order, which may still be under way.
+    last ``longest_delay`` steps, in order, which may still be under way; flight_sizes: int32, their sizes, or none
+    where no population is graded.
     """
 
     step: int
     values: tuple[np.ndarray, ...]
     flight_steps: np.ndarray
     flight_neurons: np.ndarray
+    flight_sizes: np.ndarray = field(default_factory=_no_sizes)
 
 
 @dataclass(frozen=True)
@@ -27,13 +33,15 @@ class Segment:
 
     spikes: int64, the recorded spikes in order, each as n << 32 | neuron for the n-th
     of the steps; population_counts: int64 (steps, populations);
-    neuron_counts: int64 (neurons,), of populations whose spikes are counted; samples: for each sampler (times, ids).
+    neuron_counts: int64 (neurons,), of populations whose spikes are counted; samples: for each sampler (times, ids);
+    sizes: int32, of the spikes, or none where no population is graded.
     """
 
     spikes: np.ndarray
     population_counts: np.ndarray
     neuron_counts: np.ndarray
     samples: tuple[np.ndarray, ...]
+    sizes: np.ndarray = field(default_factory=_no_sizes)
 
 
 def initial_state(program: Program) -> State:

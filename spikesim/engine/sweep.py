@@ -36,8 +36,10 @@ from spikesim.engine.native import pointer
 '''
 
 RELAXED = '{"nnan", "nsz"}'  # a zero may lose its sign, so that adding nothing costs nothing; no rounding changes
+STRICT = "False"  # for graded models, whose functions may give no number, which they must notice
 ONE_AT_A_TIME = threading.Lock()  # Python 3.11's syntax trees cannot be made by two threads at once
-ALLOWED = ("math", "min", "max", "abs")  # what a step may use beside its arguments
+ALLOWED = ("math", "min", "max", "abs")  # what a step may use beside its arguments and the functions it closes over
+CONSTANTS = ("inf", "pi", "e", "tau")  # of math
 SIGNATURE = "types.int64(types.int64, types.int64, types.CPointer(types.int64), types.CPointer(types.float64))"
 
 
@@ -73,18 +75,25 @@ def coefficient(cells: Cells, name: str) -> float | np.ndarray:
     return (port.coefficients | {"quantum": port.quantum, "reversal": port.reversal})[key]
 
 
+def fired_type(cells: Cells) -> str:
+    """The dtype of what a sweep writes for each neuron: whether it fired, or the size of its spike."""
+    return "int32" if cells.graded else "uint8"
+
+
 def sweep_source(cells: Cells, precision: str, accumulator: str) -> str:
     """The text of the module that holds the sweep of ``cells``."""
     rows, constants, varying = arguments(cells)
-    types = {name: precision for name in rows} | {f"input{at}": accumulator for at in range(len(cells.ports))} | {"fired": "uint8"}
+    types = {name: precision for name in rows} | {f"input{at}": accumulator for at in range(len(cells.ports))}
+    types["fired"] = fired_type(cells)
+    relaxed = STRICT if cells.graded else RELAXED
     lines = [f"    constants = carray(constants, {max(len(constants), 1)})", f"    rows = carray(rows, {len(rows)})"]
     lines += [f"    {name} = real(constants[{at}])" for at, name in enumerate(constants)]
     lines += [f"    {name} = carray(pointer(rows[{at}] + first * {np.dtype(types[name]).itemsize}, np.{types[name]}), count)"
               for at, name in enumerate(rows)]  # fmt: skip
     steps = {"membrane_step": cells.membrane} | {f"port{at}_step": port.step for at, port in enumerate(cells.ports)}
     return "\n".join([
-        HEAD, f"real = np.{precision}", *(_function(name, step) for name, step in steps.items()), "",  # type: ignore[arg-type]
-        f'@cfunc({SIGNATURE}, cache=True, error_model="numpy", fastmath={RELAXED})', "def sweep(first, last, rows, constants):",
+        HEAD, f"real = np.{precision}", *(_function(name, step, relaxed) for name, step in steps.items()), "",  # type: ignore[arg-type]
+        f'@cfunc({SIGNATURE}, cache=True, error_model="numpy", fastmath={relaxed})', "def sweep(first, last, rows, constants):",
         "    count = last - first", *lines, "    spikes = 0", "    for i in range(count):",
         *(f"        {line}" for line in _body(cells, varying)), "    return spikes", "",
     ])  # fmt: skip
@@ -96,54 +105,94 @@ def _body(cells: Cells, varying: list[str]) -> list[str]:
     def value(name: str) -> str:
         return f"{name}[i]" if name in varying else name
 
-    lines = ["current = real(0)", "jump = real(0)", "conductance = real(0)", "pull = real(0)"]
+    lines = [] if cells.separate else ["current = real(0)", "jump = real(0)", "conductance = real(0)", "pull = real(0)"]
     for at, port in enumerate(cells.ports):
+        contribution = f"contribution{at}" if cells.separate else "contribution"
         lines += [f"x = real(input{at}[i]) * port{at}_quantum{f' + drive{at}[i]' if port.driven else ''}", f"input{at}[i] = 0"]
         states = [f"state{row}[i]" for row in port.variables]
         given = ", ".join([*states, "x", *(value(f"port{at}_{name}") for name in port.coefficients)])
         new = [f"new{row}" for row in port.variables]
-        lines += [f"{', '.join([*new, 'contribution'])}{'' if new else ','} = port{at}_step({given})"]
+        lines += [f"{', '.join([*new, contribution])}{'' if new else ','} = port{at}_step({given})"]
         lines += [f"{state} = {name}" for state, name in zip(states, new, strict=True)]
-        lines += [f"{port.kind} = {port.kind} + contribution"]
-        if port.kind == CONDUCTANCE:
+        lines += [] if cells.separate else [f"{port.kind} = {port.kind} + contribution"]
+        if port.kind == CONDUCTANCE and not cells.separate:
             lines += [f"pull = pull + contribution * {value(f'port{at}_reversal')}"]
-    inputs = f"current, jump, conductance, pull, {'injected[i]' if cells.injected else 'real(0)'}"
+    sums = [f"contribution{at}" for at in range(len(cells.ports))] if cells.separate else ["current", "jump", "conductance", "pull"]
+    inputs = [*sums, "injected[i]" if cells.injected else "real(0)"]
     own = range(cells.own)
-    given = ", ".join([*(f"state{row}[i]" for row in own), inputs, *(value(f"membrane_{name}") for name in cells.coefficients)])
+    given = ", ".join([*(f"state{row}[i]" for row in own), *inputs, *(value(f"membrane_{name}") for name in cells.coefficients)])
     lines += [f"{', '.join([*(f'new{row}' for row in own), 'spike'])} = membrane_step({given})"]
     lines += [f"state{row}[i] = new{row}" for row in own]
-    return [*lines, "fired[i] = spike", "spikes += spike"]
+    return [*lines, "fired[i] = spike", "spikes += spike != 0" if cells.graded else "spikes += spike"]
 
 
-class _TypedNumbers(ast.NodeTransformer):
-    """Gives every number in a step the type of the state, for a double would turn all it meets into doubles."""
+class _Typed(ast.NodeTransformer):
+    """Gives every number in a step the type of the state, for a double would turn all it meets into doubles.
+
+    renamed: the functions that the step calls, under the names they have in the sweep's module.
+    """
+
+    def __init__(self, renamed: dict[str, str]) -> None:
+        self.renamed = renamed
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         if isinstance(node.value, bool) or not isinstance(node.value, int | float):
             return node
-        return ast.Call(ast.Name("real", ast.Load()), [node], [])
+        return _real(node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        if isinstance(node.value, ast.Name) and node.value.id == "math":
+            if node.attr in CONSTANTS:
+                return _real(node)
+            if node.attr == "floor":  # numba's math.floor gives an integer, which not every float fits
+                return ast.Attribute(ast.Name("np", ast.Load()), "floor", ast.Load())
+        return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        return node  # places in a tuple stay whole numbers
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Name(self.renamed.get(node.id, node.id), node.ctx)
 
 
-def _function(name: str, step: Callable) -> str:
-    """The source of a scalar step under a new name, compiled."""
+def _real(node: ast.expr) -> ast.expr:
+    return ast.Call(ast.Name("real", ast.Load()), [node], [])
+
+
+def _function(name: str, step: Callable, relaxed: str, callers: tuple[Callable, ...] = ()) -> str:
+    """The source of a scalar step under a new name, compiled, after that of the functions it closes over."""
+    step = inspect.unwrap(step)
+    tree = _parsed(step)
+    if step in callers:
+        raise KindError(f"the scalar step {tree.name!r} calls itself; write it as plain arithmetic")
+    cells = zip(step.__code__.co_freevars, step.__closure__ or (), strict=True)
+    closed = {key: cell.cell_contents for key, cell in cells if inspect.isfunction(cell.cell_contents)}
+    foreign = [used for used in _foreign_names(tree) if used not in closed]
+    if foreign:
+        raise KindError(f"the scalar step {tree.name!r} uses {', '.join(foreign)}, which it is not given; pass what it needs "
+                        f"as coefficients (it may use {', '.join(ALLOWED)}, and functions that it closes over)")  # fmt: skip
+    called = [_function(f"{name}_{key}", function, relaxed, (*callers, step)) for key, function in closed.items()]
+    tree.name, tree.decorator_list = name, []
+    typed = ast.unparse(_Typed({key: f"{name}_{key}" for key in closed}).visit(tree))
+    return "".join([*called, f'\n\n@njit(error_model="numpy", fastmath={relaxed})\n{typed}'])
+
+
+def _parsed(step: Callable) -> ast.FunctionDef:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(step)))
     except (OSError, TypeError, SyntaxError):
         raise KindError(f"the scalar step {step!r} has no source text that can be read; define it in a file") from None
     if not isinstance(tree.body[0], ast.FunctionDef):
         raise KindError(f"the scalar step {step!r} must be a plain function (def ...), found:\n{ast.unparse(tree)}")
-    foreign = _foreign_names(tree.body[0])
-    if foreign:
-        raise KindError(f"the scalar step {tree.body[0].name!r} uses {', '.join(foreign)}, which it is not given; pass what it needs "
-                        f"as coefficients (it may use {', '.join(ALLOWED)})")  # fmt: skip
-    tree.body[0].name, tree.body[0].decorator_list = name, []
-    return f'\n\n@njit(error_model="numpy", fastmath={RELAXED})\n{ast.unparse(_TypedNumbers().visit(tree))}'
+    return tree.body[0]
 
 
 def _foreign_names(step: ast.FunctionDef) -> list[str]:
     """The names a step reads without having been given or having set them."""
     names = [node for node in ast.walk(step) if isinstance(node, ast.Name)]
-    own = {node.id for node in names if isinstance(node.ctx, ast.Store)} | {argument.arg for argument in step.args.args}
+    own = {node.id for node in names if isinstance(node.ctx, ast.Store)} | {
+        node.arg for node in ast.walk(step.args) if isinstance(node, ast.arg)
+    }
     return sorted({node.id for node in names if isinstance(node.ctx, ast.Load)} - own - set(ALLOWED))
 
 

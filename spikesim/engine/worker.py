@@ -11,10 +11,11 @@ from numba import carray, njit
 
 from spikesim.connectivity.tables import BLOCK
 from spikesim.draws import reached
-from spikesim.engine.delivery import DUE, deliver_conv, deliver_dense, deliver_segments
+from spikesim.engine.blocks import deliver_along, deliver_conv, deliver_dense
+from spikesim.engine.delivery import DUE, deliver_graded, deliver_segments
 from spikesim.engine.native import call_sweep, pointer, pointer_like, prefetch, ticks, wait_for_all
-from spikesim.engine.parts import clip, share, slot_of, span
-from spikesim.engine.plan import CELLS, CONV, DELIVERY, DENSE, FUTURE, MEETING, ROWS, SAMPLER, SHAPES, STIMULI, TABLE, UPDATE, WORDS
+from spikesim.engine.parts import share, slot_of, span
+from spikesim.engine.plan import ALONG, CELLS, CONV, DELIVERY, DENSE, FUTURE, MEETING, ROWS, SAMPLER, STIMULI, TABLE, UPDATE, WORDS
 from spikesim.engine.procedural import arrive, deliver_rows
 from spikesim.engine.stimuli import DRAWN, SCRATCH, draw_words, drive_ports, inject
 from spikesim.kernel import kernel
@@ -41,6 +42,20 @@ def _counts(plan, part):
 def _spikes(plan, cells, part, step):
     slot = step % plan.ring
     return _history(plan, slot, cells, part, _counts(plan, part)[slot, cells])
+
+
+@njit
+def _history_sizes(plan, slot, cells, part, count):
+    """The sizes of the first ``count`` spikes in a slot of the ring; none of a population that is not graded."""
+    what = carray(pointer(plan.cells_at, CELLS), plan.populations)[cells]
+    first = what.start + span(plan, part, cells)[0] if what.graded else 0
+    return carray(pointer(plan.sizes_at + 4 * (slot * plan.neurons + first), np.int32), count if what.graded else 0)
+
+
+@njit
+def _sizes(plan, cells, part, step):
+    slot = step % plan.ring
+    return _history_sizes(plan, slot, cells, part, _counts(plan, part)[slot, cells])
 
 
 @njit
@@ -87,32 +102,58 @@ def _deliver_tables(plan, one, part, step, stage):
 
 
 @njit
-def _deliver_dense(plan, one, part, step, stage):
-    blocks = carray(pointer(plan.dense_at, DENSE), plan.dense)
-    for at in range(plan.dense):
-        b = blocks[at]
-        if not _is_due(plan, b.source, b.delay, step, stage):
+def _deliver_graded(plan, one, part, step, stage):
+    """The tables of graded sources."""
+    tables = carray(pointer(plan.graded_at, TABLE), plan.graded)
+    for at in range(plan.graded):
+        table = tables[at]
+        if table.part != part:
             continue
-        low, high = span(plan, part, b.target)
-        first, last = clip(b.target_start, b.target_step, b.targets, low, high)
-        start = slot_of(plan, part, b.target, b.port) + b.target_start + first * b.target_step - low
-        inputs = carray(pointer_like(plan.inputs_at + start * plan.input_size, one), max((last - first) * b.target_step, 0))
-        for sender in range(plan.threads):
-            deliver_dense(_spikes(plan, b.source, sender, step - b.delay), b, first, last, inputs)
+        inputs = carray(pointer_like(plan.inputs_at + table.base * plan.input_size, one), BLOCK)
+        columns = carray(pointer(table.columns_at, np.int64), plan.ring)
+        for delay in range(plan.ring):
+            if columns[delay] < 0 or not _is_due(plan, table.source, delay, step, stage):
+                continue
+            for sender in range(plan.threads):
+                spikes = _spikes(plan, table.source, sender, step - delay)
+                deliver_graded(spikes, _sizes(plan, table.source, sender, step - delay), table, columns[delay], inputs)
+
+
+@njit
+def _slots_of(plan, part, b):
+    """The neurons [low, high) of a part to which a block leads, and the address of their input slots."""
+    low, high = span(plan, part, b.target)
+    return low, high, plan.inputs_at + slot_of(plan, part, b.target, b.port) * plan.input_size
+
+
+@njit
+def _deliver_dense(plan, one, part, step, stage):
+    for at in range(plan.dense):
+        b = carray(pointer(plan.dense_at, DENSE), plan.dense)[at]
+        low, high, inputs_at = _slots_of(plan, part, b)
+        for sender in range(plan.threads if _is_due(plan, b.source, b.delay, step, stage) else 0):
+            sent = step - b.delay
+            deliver_dense(_spikes(plan, b.source, sender, sent), _sizes(plan, b.source, sender, sent), b, low, high, inputs_at, one)
 
 
 @njit
 def _deliver_conv(plan, one, part, step, stage):
-    blocks = carray(pointer(plan.conv_at, CONV), plan.conv)
     for at in range(plan.conv):
-        b = blocks[at]
-        if not _is_due(plan, b.source, b.delay, step, stage):
-            continue
-        low, high = span(plan, part, b.target)
-        inputs = carray(pointer_like(plan.inputs_at + slot_of(plan, part, b.target, b.port) * plan.input_size, one), high - low)
-        shapes = carray(pointer(b.shapes_at, np.int64), (SHAPES, 4))
-        for sender in range(plan.threads):
-            deliver_conv(_spikes(plan, b.source, sender, step - b.delay), b, shapes, low, high, inputs)
+        b = carray(pointer(plan.conv_at, CONV), plan.conv)[at]
+        low, high, inputs_at = _slots_of(plan, part, b)
+        for sender in range(plan.threads if _is_due(plan, b.source, b.delay, step, stage) else 0):
+            sent = step - b.delay
+            deliver_conv(_spikes(plan, b.source, sender, sent), _sizes(plan, b.source, sender, sent), b, low, high, inputs_at, one)
+
+
+@njit
+def _deliver_along(plan, one, part, step, stage):
+    for at in range(plan.along):
+        b = carray(pointer(plan.along_at, ALONG), plan.along)[at]
+        low, high, inputs_at = _slots_of(plan, part, b)
+        for sender in range(plan.threads if _is_due(plan, b.source, b.delay, step, stage) else 0):
+            sent = step - b.delay
+            deliver_along(_spikes(plan, b.source, sender, sent), _sizes(plan, b.source, sender, sent), b, low, high, inputs_at, one)
 
 
 @njit
@@ -154,15 +195,29 @@ def _collect(fired_at, first, last, out, at):
 
 
 @njit
-def _update(plan, what, low, high, part, step, out):
-    """Advance the neurons [low, high) of one population; write who fired into ``out`` and return how many."""
+def _collect_graded(fired_at, first, last, out, sizes, at):
+    """The same where the flag is the spike's size, which goes to ``sizes``."""
+    fired = carray(pointer(fired_at, np.int32), last)
+    for i in range(first, last):
+        out[at], sizes[at] = i, fired[i]  # to be overwritten, if it did not fire
+        at += fired[i] != 0
+    return at
+
+
+@njit
+def _update(plan, what, low, high, part, step, out, sizes):
+    """Advance the neurons [low, high) of one population; write who fired into ``out``, how strongly into ``sizes``; return how many."""
     count = 0
     if what.kind == MEMBRANE:
         rows_at = share(plan, what.rows_at, part)
         for first in range(low, high, SWEPT):
             last = min(first + SWEPT, high)
             if call_sweep(what.sweep, first, last, rows_at, what.constants_at):
-                count = _collect(share(plan, what.fired_at, part), first, last, out, count)
+                fired_at = share(plan, what.fired_at, part)
+                if what.graded:
+                    count = _collect_graded(fired_at, first, last, out, sizes, count)
+                else:
+                    count = _collect(fired_at, first, last, out, count)
     elif what.kind == POISSON:
         limits = carray(pointer(what.limits_at, np.uint64), high)
         drawn = carray(pointer(plan.scratch_at + part * SCRATCH, np.uint32), DRAWN)
@@ -191,12 +246,13 @@ def _fire(plan, part, step, stage, offset):
             continue
         low, high = span(plan, part, cells)
         out = _history(plan, step % plan.ring, cells, part, high - low)
-        count = _update(plan, what, low, high, part, step, out)
+        sizes = _history_sizes(plan, step % plan.ring, cells, part, high - low)
+        count = _update(plan, what, low, high, part, step, out, sizes)
         _counts(plan, part)[step % plan.ring, cells] = count
         counts = carray(pointer(plan.population_counts_at, np.int64), (plan.threads, plan.chunk, plan.populations))
         counts[part, offset, cells] = count
         if what.recorded:
-            _record(plan, part, offset, what.start, out, count)
+            _record(plan, part, offset, what.start, out, sizes, count)
         if what.counted:
             totals = carray(pointer(plan.neuron_counts_at + 8 * what.start, np.int64), high)
             for k in range(count):
@@ -204,11 +260,15 @@ def _fire(plan, part, step, stage, offset):
 
 
 @njit
-def _record(plan, part, offset, start, out, count):
+def _record(plan, part, offset, start, out, sizes, count):
     recorded = carray(pointer(plan.recorded_at, np.int64), (plan.threads, WORDS))
     record = carray(pointer(share(plan, plan.records_at, part) + 8 * recorded[part, 0], np.int64), count)
     for k in range(count):
         record[k] = offset << 32 | start + out[k]
+    if plan.sizes_at:
+        strengths = carray(pointer(share(plan, plan.record_sizes_at, part) + 4 * recorded[part, 0], np.int32), count)
+        for k in range(count):
+            strengths[k] = sizes[k] if len(sizes) else 1
     recorded[part, 0] += count
 
 
@@ -257,8 +317,10 @@ def work(plans, one, zero, procedural, worker, first_step, steps):
                 if procedural is not None and stage == 0:
                     _deliver_rows(plan, part, step)
                 _deliver_tables(plan, one, part, step, stage)
+                _deliver_graded(plan, one, part, step, stage)
                 _deliver_dense(plan, one, part, step, stage)
                 _deliver_conv(plan, one, part, step, stage)
+                _deliver_along(plan, one, part, step, stage)
             clock = _lap(plan, worker, DELIVERY, clock)
             for part in range(worker, plan.threads, plan.workers):
                 _fire(plan, part, step, stage, step - first_step)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from spikesim.connectivity.rules import Rule
 from spikesim.description import Description
 from spikesim.errors import DescriptionError, KindError
 from spikesim.synapses import Receptor
@@ -20,10 +21,20 @@ class Neuron(Description):
 
     ``current``, ``jump``, ``conductance`` are the sums of what the receptors of that kind contribute, ``pull`` is
     the sum of conductance x reversal potential, ``injected`` is the current of the stimuli (pA). It may use
-    arithmetic, comparisons, conditional expressions, math.sqrt, min, max and abs, but no names of its module.
+    arithmetic, comparisons, conditional expressions, min, max, abs, the functions of math, and pure scalar functions that it
+    closes over, but no names of its module. An exponential that overflows is an error to the reference engine, a division by
+    zero likewise; a step must avoid both.
+
+    GRADED: ``spike`` is a whole number below 2**31, the size of the spike, which may be negative; 0 is none. The size multiplies
+    the weights. SEPARATE: instead of the four sums the step is given the contribution of each receptor, in their order.
+    INJECTED: stimuli may inject current.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("v", "refractory")
+    EXACT: ClassVar[bool] = False  # whole numbers beyond 2**24 occur, which need float64
+    GRADED: ClassVar[bool] = False
+    SEPARATE: ClassVar[bool] = False
+    INJECTED: ClassVar[bool] = True
     RESERVED: ClassVar[tuple[str, ...]] = ("spikes", "rate", "counts")
     if TYPE_CHECKING:
         receptors: Mapping[str, Receptor]  # a field of every model
@@ -49,6 +60,15 @@ class Neuron(Description):
                 raise DescriptionError(f"{name}.receptors: {part!r} would name a variable of two receptors; rename one of them")
         object.__setattr__(self, "receptors", MappingProxyType(dict(receptors)))
 
+    def check_weights(self, rule: Rule, weight: Any, what: str) -> None:
+        """Raise `DescriptionError` for weights that the model cannot receive."""
+
+    def check_initial(self, name: str, value: Any, what: str) -> None:
+        """Raise `DescriptionError` for a value that the variable ``name`` cannot start from."""
+
+    def check_stimulus(self, stimulus: Any, what: str) -> None:
+        """Raise `UnsupportedError` for a stimulus that the model does not take."""
+
     def membrane(self) -> Callable:
         """The scalar step that these parameters call for."""
         raise NotImplementedError
@@ -64,6 +84,13 @@ class Neuron(Description):
     def initial(self) -> dict[str, Any]:
         """The values that state variables have at time 0 unless the population says otherwise."""
         raise NotImplementedError
+
+    def largest_spike(self) -> int:
+        """The largest size of a spike."""
+        return 1
+
+    def check_state(self, name: str, state: Mapping[str, np.ndarray], dt: float) -> None:
+        """Raise if population ``name`` has come into a state that must not be; asked after each run of an `EXACT` model."""
 
     def variables(self) -> tuple[str, ...]:
         """All state variables: the membrane's, then each receptor's, the first under the receptor's own name."""

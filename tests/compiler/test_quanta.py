@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spikesim.compiler import compile_network
 from spikesim.compiler.quanta import LARGEST, TOLERATED, Quantum, choose, rule_weights
-from spikesim.connectivity import AllToAll, Conv, Dense, FixedProbability, Matrix
+from spikesim.connectivity import AllToAll, Along, Conv, Dense, FixedProbability, Matrix
 from spikesim.distributions import ClippedNormal, LogNormal, Normal, Uniform
 from spikesim.network import Network
 from spikesim.neurons import IF, LIF
@@ -156,6 +156,7 @@ def test_weights_of_rules():
     weights = np.array([[0.5, 0.0], [1.5, -2.0]])
     np.testing.assert_array_equal(rule_weights(Dense(weights), -2.0), -2.0 * weights)
     np.testing.assert_array_equal(rule_weights(Conv(weights[None]), 3.0), 3.0 * weights[None])
+    assert {*rule_weights(Along(np.diag([2.0, 5.0]), 2, [1.0, -0.5]), 3.0)} == {6.0, 15.0, -3.0, -7.5}
     np.testing.assert_array_equal(rule_weights(Matrix(weights), 2.0), [1.0, 3.0, -4.0])
     assert rule_weights(AllToAll(), 7.0) == 7.0
     assert rule_weights(AllToAll(), Normal(0.0, 1.0)) == Normal(0.0, 1.0)
@@ -192,3 +193,13 @@ def test_dense_weights_are_rounded_to_the_nearest():
     kept = program.dense[0].weights * quantum
     assert np.abs(kept - weights).max() <= quantum / 2
     assert np.abs(kept / weights - 1.0).max() <= program.rounding[0].largest_error * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("bits", [16, 32])
+def test_the_width_can_be_chosen(bits):
+    """Then no weight loses more than half a quantum of the largest, and the error that is reported is the one that occurs."""
+    weights = np.random.default_rng(0).normal(size=1000)
+    quantum = choose([weights], bits=bits)
+    assert quantum.bits == bits and np.abs(weights).max() <= quantum.value * (LARGEST[bits] + 1)
+    assert np.abs(stored(weights, quantum) - weights).max() <= quantum.value / 2
+    assert quantum.error == pytest.approx(np.max(np.abs(stored(weights, quantum) / weights - 1.0)), rel=1e-6)

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from spikesim.connectivity import (
     AllToAll,
+    Along,
     Conv,
+    ConvTranspose,
     Dense,
     FixedIndegree,
     FixedOutdegree,
@@ -24,12 +26,13 @@ from spikesim.connectivity import (
     PairList,
     Pool,
 )
+from spikesim.connectivity.structured import Structured
 from spikesim.connectivity.tables import BLOCK
 from spikesim.distributions import ClippedNormal, LogNormal, Normal, Uniform, support
 from spikesim.engine import ENGINES, engine_class
 from spikesim.errors import DescriptionError, UnsupportedError
 from spikesim.network import Network
-from spikesim.neurons import IF, LIF, Neuron
+from spikesim.neurons import IF, LIF, LoihiLIF, Maximum, Neuron, Product, Rules, ShiftedSum, SigmaDelta, TrueNorth
 from spikesim.population import overlap
 from spikesim.recording import Recording
 from spikesim.simulation import Simulation
@@ -154,6 +157,21 @@ def _():
     return recurrent(LIF(receptors=receptors), {"cond": 2.0, "hit": 1.0, "slow": 20.0, "inh": 1.0, "exc": 150.0}, initial=V)
 
 
+@case("integers of loihi")
+def _():
+    model = LoihiLIF(du=900.0, dv=100.0, vth=60.0, bias_mant=np.arange(40.0), bias_exp=3.0, refractory=2.0, interval=17,
+                     receptors={"hit": ShiftedSum(exponent=1), "low": ShiftedSum(exponent=-2)})  # fmt: skip
+    return recurrent(model, {"hit": 20.0, "low": -25.0}, initial={"u": 1000.0})
+
+
+@case("integers of loihi, soft reset and both thresholds")
+def _():
+    net = recurrent(LoihiLIF(du=4095.0, vth=90.0, reset="subtract", receptors={"hit": ShiftedSum()}), {"hit": 20.0})
+    both = net.population("both", 20, LoihiLIF(du=2000.0, vth=40.0, vth_low=-30))
+    net.project(net.populations["cells"], both, FixedProbability(0.3), weight=-15.0, delay=1.0)
+    return net
+
+
 @case("lif without receptors")
 def _():
     net = Network()
@@ -238,6 +256,19 @@ def _():
 @case("if soft reset", dt=1.0)
 def _():
     return recurrent(IF(), {"input": 0.3}, rate=200.0, initial={"v": Uniform(0.0, 1.0)})
+
+
+@case("truenorth", dt=1.0)
+def _():
+    model = TrueNorth(leak=np.arange(40) % 7 - 3, leak_reversal=True, v_threshold=np.arange(40) + 5, v_floor=6, reset="subtract")
+    return recurrent(model, {"input": 5.0}, rate=200.0, initial={"v": np.arange(40) - 20})
+
+
+@case("truenorth by other rules", dt=1.0)
+def _():
+    rules = Rules(leak_sign="minus", order="leak_first", zero_crossing="stops", floor="at", overflow="wrap", reset_encoding="plain")
+    model = TrueNorth(leak=2, leak_reversal=True, v_threshold=9, v_floor=4, floor_resets=True, v_reset=-2, rules=rules)
+    return recurrent(model, {"input": 5.0}, rate=200.0, initial={"v": np.arange(40) - 30})
 
 
 @case("if hard reset", dt=1.0)
@@ -473,6 +504,18 @@ STRUCTURED = {
     "pool 1d": (Pool(2), (3, 12), (3, 6), 0.0),
     "pool 2d": (Pool(3, stride=(2, 1), padding=1), (2, 5, 5), (2, 3, 5), 1.0),
     "pool 3d": (Pool((1, 2, 2)), (1, 3, 4, 4), (1, 3, 2, 2), 2.0),
+    "conv 1d channels last": (Conv(kernel(3, 2, 4), padding=2, channels_last=True), (13, 2), (14, 3), 1.0),
+    "conv 2d channels last": (Conv(kernel(19, 2, 3, 3), padding=1, channels_last=True), (4, 5, 2), (4, 5, 19), 0.0),
+    "conv 2d channels last with all options": (Conv(kernel(6, 2, 2, 3), stride=(1, 2), padding=(1, 2), dilation=(2, 1), groups=2,
+                                                    channels_last=True), (4, 5, 4), (4, 4, 6), 2.0),
+    "conv 3d channels last": (Conv(kernel(3, 1, 2, 2, 2), channels_last=True), (3, 4, 4, 1), (2, 3, 3, 3), 1.0),
+    "conv transposed": (ConvTranspose(kernel(2, 3, 2, 3), stride=2, padding=1, output_padding=1), (2, 4, 3), (3, 7, 6), 1.0),
+    "conv transposed channels last": (ConvTranspose(kernel(4, 3, 3), stride=2, dilation=2, groups=2, channels_last=True), (5, 4),
+                                      (13, 6), 0.0),
+    "pool channels last": (Pool(2, stride=1, channels_last=True), (4, 4, 3), (3, 3, 3), 1.0),
+    "along the last axis": (Along(kernel(9, 4)), (5, 4), (5, 9), 1.0),
+    "along the first axis": (Along(kernel(3, 6) * (kernel(3, 6) > 0.0), 5), (6, 5), (3, 5), 0.0),
+    "along the middle axis with gains": (Along(np.tile(np.eye(3), 2) / 2, 4, np.linspace(0.2, 1.5, 4)), (3, 6, 4), (3, 3, 4), 2.0),
     "dense without delay": (Dense(kernel(24, 40)), (2, 12), 40, 0.0),
 }  # fmt: skip
 for label, (rule, shape, target, delay) in STRUCTURED.items():
@@ -566,6 +609,56 @@ def _():
     return net
 
 
+def changes(function, **options):
+    return SigmaDelta(function=function, quantum=0.125, burst=3, **options)
+
+
+@case("graded spikes of several functions", dt=1.0)
+def _():
+    """Through tables of every kind of weight and many delays, and taken with noise, currents and drives."""
+    net = Network()
+    noise = net.population("noise", 20, Poisson(rate=200.0))
+    curves = [net.population("sigmoid", 40, changes("sigmoid", averaged=True, i_e=Normal(0.0, 0.5))),
+              net.population("leaky", 30, changes("leaky_relu", parameters={"slope": np.linspace(0.1, 0.5, 30)}, least=-40.0)),
+              net.population("gelu", (5, 4), changes("gelu", most=np.arange(20.0)), initial={"u": Uniform(-2.0, 2.0)})]  # fmt: skip
+    spiking = net.population("spiking", 25, LIF(receptors={"hit": Delta()}), initial=V)
+    weights = (0.5, Uniform(-0.3, 0.4), np.logspace(-6.0, 0.0, 100))
+    for cells, weight in zip(curves, weights, strict=True):
+        net.project(noise, cells, FixedIndegree(3), weight=0.25, delay=Uniform(1.0, 5.0))
+        net.project(cells, spiking, FixedIndegree(4), weight=weight, delay=np.arange(1, 101) % 9 + 1.0)
+        net.project(spiking, cells, FixedProbability(0.2), weight=-0.25, delay=2.0)
+        net.project(cells, cells, OneToOne(), weight=-0.125, delay=1.0)
+        net.stimulate(cells[1::2], NoiseCurrent(sd=0.5, interval=2.0))
+        net.stimulate(cells, PoissonDrive(rate=100.0, weight=0.5, receptor="input"))
+    net.stimulate(spiking, DirectCurrent(500.0))
+    return net
+
+
+@case("graded spikes without delay through structured projections", dt=1.0)
+def _():
+    net = Network()
+    source = net.population("source", (2, 5, 6), changes("identity", i_e=Normal(0.2, 0.5)))
+    features = net.population("features", (2, 3, 5), changes("softplus", parameters={"beta": 2.0}, averaged=True))
+    again = net.population("again", 30, changes("tanh"))
+    product = net.population("product", 30, Product(quantum=0.25, burst=5))
+    largest = net.population("largest", 30, Maximum(inputs=3, quantum=0.5, most=20.0))
+    net.project(source, features, Conv(kernel(2, 2, 3, 2)), delay=0.0)
+    net.project(features, again, Dense(kernel(30, 30) * np.logspace(-6, 0, 30)), delay=0.0)
+    for receptor, population in (("a", features), ("b", again)):
+        net.project(population, product, OneToOne(), weight=0.125, delay=0.0, receptor=receptor)
+    for k, population in enumerate((features, again, product)):
+        net.project(population[::2], largest[15:], Dense(kernel(15, 15)), delay=0.0 if k else 3.0, receptor=f"x{k}")
+        net.project(population, largest, OneToOne(), weight=0.25, delay=float(k), receptor=f"x{k}")
+    net.stimulate(product, PoissonDrive(rate=50.0, weight=0.125, receptor="a"))
+    return net
+
+
+@case("direct currents that start and stop")
+def _():
+    return stimulated((None, DirectCurrent(300.0, start=3.0, stop=12.5)), (slice(0, 40, 3), DirectCurrent(Uniform(0.0, 500.0), stop=9.0)),
+                      (slice(1, 9), DirectCurrent(200.0, start=20.0)))  # fmt: skip
+
+
 case("float32", precision="float32")(lambda: recurrent(LIF(), {"exc": 400.0, "inh": -90.0}, initial=V))
 
 NAMES = [name for name, _ in CASES]
@@ -582,11 +675,15 @@ def test_same_as_reference(name, engine, threads):
     assert_identical(simulate(dict(CASES)[name], engine, threads), expected(name))
 
 
+def graded(net) -> bool:
+    return any(getattr(population.model, "GRADED", False) for population in net.populations.values())
+
+
 def drawn_by_source(projection) -> bool:
     """Whether the synapses of one source can be drawn alone, one step at least before they are needed."""
     by_source = isinstance(projection.rule, OneToOne | AllToAll | FixedProbability | FixedOutdegree)
     by_source |= isinstance(projection.rule, FixedTotalNumber) and projection.rule.multapses
-    return isinstance(projection.rule, Dense | Conv | Pool) or (by_source and support(projection.delay)[0] > 0.0)
+    return isinstance(projection.rule, Structured) or (by_source and support(projection.delay)[0] > 0.0)
 
 
 @pytest.mark.parametrize(("engine", "threads"), [("reference", 1), *VARIANTS])
@@ -596,7 +693,8 @@ def test_same_with_procedural_synapses(name, engine, threads):
     if name in UNSUPPORTED.get(engine, {}):
         pytest.skip(UNSUPPORTED[engine][name])
     case = dict(CASES)[name]
-    if engine_class(engine).procedural and not all(drawn_by_source(p) for p in case.build().projections.values()):
+    net = case.build()
+    if engine_class(engine).procedural and (graded(net) or not all(drawn_by_source(p) for p in net.projections.values())):
         with pytest.raises(UnsupportedError, match="procedural"):
             simulate(case, engine, threads, procedural=True)
     else:

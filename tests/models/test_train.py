@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from spikesim.errors import DescriptionError
-from spikesim.models.data import digits
+from spikesim.errors import DescriptionError, NameUnknownError
+from spikesim.models.data import UNLABELLED, digits
 from spikesim.models.lenet import digits_lenet
-from spikesim.models.train import accuracy, train
+from spikesim.models.train import AUGMENTATIONS, accuracy, train
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +122,53 @@ def test_bad_calls_are_refused(split):
         accuracy(digits_lenet(), images, labels[:5])
     with pytest.raises(DescriptionError, match="at least 1, got 0, 64 and 1"):
         train(digits_lenet(), images, labels, epochs=0)
+
+
+def test_unlabelled_targets_do_not_count(split):
+    """Training with half of the labels hidden is training without those images' loss: a row that is never shown is not learned."""
+    labels = np.where(split.train_labels == 7, UNLABELLED, split.train_labels)
+    module = train(digits_lenet(), split.train_images, labels, epochs=10)
+    with torch.no_grad():
+        answers = module(torch.as_tensor(split.test_images)).argmax(1).numpy()
+    assert not (answers == 7).any()
+    assert (answers == split.test_labels)[split.test_labels != 7].mean() > 0.9
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "nesterov"])
+@pytest.mark.parametrize("schedule", ["constant", "onecycle"])
+def test_a_line_is_found_by_least_squares(optimizer, schedule):
+    """With the mean squared error, for targets in float64 too, each optimizer and schedule finds the slope of a line."""
+    x = np.linspace(-1.0, 1.0, 64, dtype=np.float32)[:, None]
+    module = train(nn.Linear(1, 1), x, 3.0 * x.astype(np.float64) - 1.0, epochs=200, batch=16, rate=0.05,
+                   loss="mse", optimizer=optimizer, schedule=schedule)  # fmt: skip
+    assert module.weight.item() == pytest.approx(3.0, abs=1e-2)
+    assert module.bias.item() == pytest.approx(-1.0, abs=1e-2)
+
+
+def test_weight_decay_shrinks(split):
+    norms = [sum(p.square().sum().item() for p in train(digits_lenet(), split.train_images, split.train_labels, epochs=3,
+                                                       weight_decay=decay).parameters()) for decay in (0.0, 1.0)]  # fmt: skip
+    assert norms[1] < 0.8 * norms[0]
+
+
+def test_shifted_images_are_shifted():
+    """Each result is one of the 25 shifts of its image or of the mirrored one, and all of these occur."""
+    image = torch.rand(2, 7, 9, generator=torch.Generator().manual_seed(1))
+    moved = AUGMENTATIONS["shift and flip"](image.expand(2000, -1, -1, -1))
+    padded = nn.functional.pad(torch.stack([image, image.flip(2)]), [2] * 4)
+    wanted = {padded[side, :, row : row + 7, column : column + 9].numpy().tobytes()
+              for side in range(2) for row in range(5) for column in range(5)}  # fmt: skip
+    assert moved.shape == (2000, 2, 7, 9)
+    assert {found.contiguous().numpy().tobytes() for found in moved} == wanted
+
+
+def test_half_precision_learns_and_leaves_float32_weights(split):
+    module = train(digits_lenet(), split.train_images, split.train_labels, epochs=5, precision="bfloat16")
+    assert all(p.dtype == torch.float32 and p.is_contiguous() for p in module.parameters())
+    assert accuracy(module, split.test_images, split.test_labels) > 0.85
+
+
+@pytest.mark.parametrize("keyword", ["loss", "optimizer", "schedule", "augmentation", "precision"])
+def test_unknown_settings_are_named(split, keyword):
+    with pytest.raises(NameUnknownError, match=f"train: unknown {keyword} 'other'"):
+        train(digits_lenet(), split.train_images, split.train_labels, **{keyword: "other"})

@@ -1,0 +1,1 @@
+"""Intel's Loihi: limits, integer arithmetic, mapping, an emulator, and Lava."""

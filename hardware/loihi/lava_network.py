@@ -1,0 +1,65 @@
+"""What is given to Lava and what comes back: integer cells, connections and inputs as plain data."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+LIF, TERNARY, RESET, HOLDING = "lif", "ternary", "reset", "holding"
+SPARSE, DENSE, CONV = "sparse", "dense", "conv"
+
+
+@dataclass(frozen=True)
+class LavaCells:
+    """Neurons of one Lava process.
+
+    kind: "lif" (LIF), "ternary" (TernaryLIF), "reset" (LIFReset), "holding" (ours on Lava's arithmetic: refractory, soft reset).
+    parameters: int64 (size,) arrays du, dv, vth, bias_mant, bias_exp, u, v; "holding": period, soft; numbers vth_hi and vth_lo of
+    "ternary" (in place of vth), interval and offset of "reset".
+    """
+
+    kind: str
+    size: int
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LavaLinks:
+    """One connection process from cells or inputs ``source`` to cells ``target``, both counted cells first, then inputs.
+
+    sources, targets, weights: int64 (synapses,); delays: likewise, 0 to 63, or None; exponent, bits, mode ("mixed", "excitatory",
+    "inhibitory" or None for what the weights say), message_bits: as Lava's. kind: "sparse", "dense", or "conv", whose weights
+    have the shape (C_out, k, k, C_in) and whose ``geometry`` holds input_shape (x, y, c), stride, padding, dilation.
+    """
+
+    source: int
+    target: int
+    weights: np.ndarray
+    sources: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    targets: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    delays: np.ndarray | None = None
+    exponent: int = 0
+    bits: int = 8
+    mode: str | None = None
+    message_bits: int = 0
+    kind: str = SPARSE
+    geometry: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LavaNetwork:
+    """Cells, inputs and links; inputs: int64 (size, steps) arrays of what is sent in each step."""
+
+    cells: tuple[LavaCells, ...]
+    links: tuple[LavaLinks, ...]
+    inputs: tuple[np.ndarray, ...] = ()
+
+
+@dataclass(frozen=True)
+class LavaResult:
+    """For each cells of a network int64 (steps, size): spikes, and u and v after each step (None if not asked for)."""
+
+    spikes: tuple[np.ndarray, ...]
+    u: tuple[np.ndarray, ...] | None
+    v: tuple[np.ndarray, ...] | None
+    seconds: float  # of running, without start and stop

@@ -1,0 +1,240 @@
+"""Lava 0.10.0: the integer engine agrees with it in every spike, u and v, at every step."""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+import spikesim as sim
+from spikesim.errors import UnsupportedError
+from spikesim.hardware import map_to
+from spikesim.hardware.loihi.build import build
+from spikesim.hardware.loihi.circuit import circuit_of
+from spikesim.hardware.loihi.lava import run_lava
+from spikesim.hardware.loihi.lava_form import lava_form
+from spikesim.hardware.loihi.lava_network import LavaCells, LavaLinks, LavaNetwork
+from spikesim.hardware.loihi.mapping import probes_of
+from spikesim.hardware.loihi.weights import stored
+
+pytestmark = pytest.mark.skipif(find_spec("lava") is None, reason="Lava is not installed")
+
+STEPS, BATCHES, BATCH = 60, 5, 40
+SIGNS = {"mixed": (-128, 128), "positive": (0, 256), "negative": (-255, 1)}
+VARIANTS = [("plain", "reset"), ("ternary", "plain"), ("refractory", "plain"), ("soft", "refractory"), ("soft", "reset")]
+
+
+def random_network(seed, variants, exponents, signs):
+    """Many small random networks side by side in one, for Lava's time goes by processes; extreme values included."""
+    rng = np.random.default_rng(seed)
+    net = sim.Network()
+    for k in range(BATCH):
+        add_small(net, f"{k}", rng, rng.permutation(variants)[: int(rng.integers(1, 3))], exponents, signs)
+    for population in net.populations.values():
+        if isinstance(population.model, sim.LoihiLIF):
+            for variable in ("spikes", "u", "v"):
+                net.record(population, variable)
+    return net
+
+
+def add_small(net, prefix, rng, variants, exponents, signs):
+    """Inputs, one population of each of ``variants``, and projections between all of them."""
+    size = int(rng.integers(1, 9))
+    ids, steps = np.nonzero(rng.random((size, STEPS)) < rng.choice([0.05, 0.3, 0.9]))
+    source = net.population(f"{prefix}.input", size, sim.SpikeTrains(times=steps + 1.0, ids=ids))
+    targets = [add_population(net, f"{prefix}.{variant}", rng, variant, exponents) for variant in variants]
+    for target in targets:
+        for name, receptor in target.model.receptors.items():
+            senders = [source, *targets]
+            if receptor.exponent < 0:  # Lava rounds the sum of each connection process and delay by itself
+                senders = [senders[int(rng.integers(len(senders)))]]
+            for sender in senders:
+                low, high = SIGNS[signs if receptor.exponent < 0 else str(rng.choice(list(SIGNS)))]
+                add_projection(net, sender, target, receptor.exponent, rng.integers(low, high, (len(sender), len(target))), name, rng)
+
+
+def add_population(net, name, rng, variant, exponents):
+    size = int(rng.integers(1, 13))
+
+    def some(low, high, extremes):
+        return np.where(rng.random(size) < 0.2, rng.choice(extremes, size), rng.integers(low, high, size))
+
+    values = {"du": some(0, 4096, [0, 4095]), "dv": some(0, 4096, [0, 4095]), "bias_mant": some(-200, 600, [-4096, 4095, 0]),
+              "bias_exp": some(-2, 4, [7, -8]), "vth": some(0, 3000, [0, 131071, 20]), "refractory": np.zeros(size)}  # fmt: skip
+    values |= {"refractory": {"refractory": some(0, 6, [64, 1, 0])}, "reset": {"interval": 13, "offset": 5},
+               "ternary": {"vth": np.full(size, 70.0), "vth_low": -40}, "plain": {},
+               "soft": {"reset": "subtract", "refractory": some(0, 3, [0])}}[variant]  # fmt: skip
+    receptors = {f"e{k}": sim.ShiftedSum(exponent=exponent) for k, exponent in enumerate(exponents)}
+    edge = 2**23 - 1
+    initial = {"u": some(-(10**5), 10**5, [edge, -edge, 2**30, 0]), "v": some(-(10**5), 10**5, [edge, -edge, 0])}
+    return net.population(name, size, sim.LoihiLIF(**values, receptors=receptors), initial=initial)
+
+
+def add_projection(net, source, target, exponent, weights, receptor, rng):
+    if weights.min() < 0 < weights.max() or weights.min() >= -128:
+        weights = 2 * weights if weights.min() < 0 else weights
+    weights = np.where(rng.random(weights.shape) < 0.1, 0, weights)
+    pre, post = np.nonzero(weights)
+    if rng.random() < 0.3 or len(pre) == 0:
+        net.project(source, target, sim.Dense(weights.astype(float)), delay=float(rng.integers(1, 5)), receptor=receptor)
+        return
+    delay = float(rng.choice([1, 63, 3])) if exponent < 0 else rng.integers(1, 64, len(pre)).astype(float)
+    net.project(source, target, sim.PairList(pre, post), weight=weights[pre, post].astype(float), delay=delay, receptor=receptor)
+
+
+def in_lava(net, steps=STEPS):
+    """For each population (spikes, u, v), int64 (steps, size)."""
+    circuit = circuit_of(net)
+    form = lava_form(circuit, steps)
+    (result,) = run_lava([form.network], steps)
+    made = {}
+    for at, name in enumerate(circuit.names):
+        if not circuit.inputs[at]:
+            own = np.arange(*circuit.starts[at : at + 2])
+            (process,) = np.unique(form.process[own])
+            made[name] = tuple(array[process][:, form.number[own]] for array in (result.spikes, result.u, result.v))
+    return made
+
+
+def on_cores(net, seed):
+    """The same of the emulator, with the neurons strewn over some cores."""
+    circuit, rng = circuit_of(net), np.random.default_rng(seed)
+    cores = int(rng.integers(1, 20))
+    core = np.where(circuit.is_input, -1, rng.integers(0, cores, circuit.neurons))
+    image = build(circuit, core, np.zeros((cores, 3), np.int64), "loihi1", probes_of(net))
+    return of_recording(image.run(STEPS))
+
+
+def in_engine(net):
+    return of_recording(sim.Simulation(net, dt=1.0, threads=1, progress=False).run(float(STEPS), progress=False))
+
+
+def of_recording(recording):
+    made = {}
+    for name, spikes in recording.spikes.items():
+        fired = np.zeros((STEPS, len(spikes.recorded)), np.int64)
+        fired[np.rint(spikes.times).astype(int) - 1, spikes.ids] = 1
+        made[name] = fired, recording.trace(name, "u").values, recording.trace(name, "v").values
+    return made
+
+
+exponents = st.tuples(st.integers(0, 7), st.integers(-8, -1))
+
+
+@settings(max_examples=BATCHES, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32), exponents=exponents, signs=st.sampled_from(list(SIGNS)), data=st.data())
+def test_random_networks(seed, exponents, signs, data):
+    """Two hundred networks of all variants, signs, exponents, delays, with extreme values: engine, emulator and Lava."""
+    variants = data.draw(st.sampled_from(VARIANTS))
+    net = random_network(seed, variants, exponents, signs)
+    found, emulated, wanted = in_engine(net), on_cores(net, seed), in_lava(net)
+    assert found.keys() == wanted.keys() == emulated.keys()
+    for name in found:
+        for ours, chip in zip(found[name], emulated[name], strict=True):
+            np.testing.assert_array_equal(ours, chip, name)
+        for variable, ours, theirs in zip(("spikes", "u", "v"), found[name], wanted[name], strict=True):
+            np.testing.assert_array_equal(ours, abs(theirs) if variable == "spikes" else theirs, f"{name}: {variable}")
+    assert sum(fired.sum() for fired, _, _ in found.values()) > 500
+
+
+def test_weights_are_stored_as_lava_stores_them():
+    """Bits, sign modes (given or taken from the weights), clipping, exponents, dense and sparse; u is 64 times the shifted sum."""
+    rng = np.random.default_rng(3)
+    steps, size, width = 6, 5, 8
+    links, blocks = [], []
+    for k, (bits, mode) in enumerate([(8, None), (8, None), (8, None), (1, "mixed"), (3, "excitatory"), (5, "inhibitory"), (7, None),
+                                      (2, "inhibitory"), (8, "excitatory"), (4, "mixed")]):  # fmt: skip
+        low, high = [(-400, 400), (0, 400), (-400, 0)][k % 3]
+        weights = rng.integers(low, high, (size, width))
+        sources, targets = (axis.ravel() for axis in np.indices((size, width)))
+        exponent = int(rng.integers(-8, 8))
+        links.append(LavaLinks(1, 0, weights.ravel(), sources, targets + k * width, exponent=exponent, bits=bits, mode=mode,
+                               kind=("dense", "sparse")[k % 2]))  # fmt: skip
+        blocks.append((stored(weights, bits=bits, mode=mode), exponent))
+    neurons = width * len(blocks)
+    same = {"du": 4095, "dv": 0, "vth": 131071, "bias_mant": 0, "bias_exp": 0, "u": 0, "v": 0}
+    cells = LavaCells("lif", neurons, {name: np.full(neurons, value) for name, value in same.items()})
+    sent = rng.integers(0, 2, (size, steps))
+    (result,) = run_lava([LavaNetwork((cells,), tuple(links), (sent,))], steps)
+    wanted = np.concatenate([np.floor(sent.T[:-1] @ weights * 2.0**exponent) for weights, exponent in blocks], axis=1)
+    wanted = 64 * wanted
+    wanted = np.where(wanted > 2**23, wanted - 2**24, np.where(wanted <= -(2**23), wanted + 2**24, wanted))
+    np.testing.assert_array_equal(result.u[0][1:], wanted)
+
+
+@pytest.mark.parametrize(("stride", "padding", "dilation"), [(1, 0, 1), (2, 1, 1)])
+def test_convolution(stride, padding, dilation):
+    """Our `Conv`, unrolled for the chip and as it is on the engine, is Lava's with the kernel turned round."""
+    rng = np.random.default_rng(5)
+    steps, shape = 8, (2, 7, 6)
+    weights = rng.integers(-100, 100, (3, 2, 3, 3))
+    size = int(np.prod(shape))
+    ids, times = np.nonzero(rng.random((size, steps)) < 0.3)
+    net = sim.Network()
+    rule = sim.Conv(2.0 * weights, stride, padding, dilation)
+    source = net.population("source", shape, sim.SpikeTrains(times=times + 1.0, ids=ids))
+    made = net.population("made", rule.target_shape(shape, ""), sim.LoihiLIF(du=4095, vth=131071))
+    net.project(source, made, rule, delay=1.0)
+    net.record(made, "u")
+    recording = sim.Simulation(net, dt=1.0, progress=False).run(float(steps), progress=False)
+    sent = np.zeros((size, steps), np.int64)
+    sent[ids, times] = 1
+    neurons = len(made)
+    same = {"du": 4095, "dv": 0, "vth": 131071, "bias_mant": 0, "bias_exp": 0, "u": 0, "v": 0}
+    cells = LavaCells("lif", neurons, {name: np.full(neurons, value) for name, value in same.items()})
+    geometry = {"input_shape": (shape[1], shape[2], shape[0]), "stride": (stride,) * 2, "padding": (padding,) * 2,
+                "dilation": (dilation,) * 2, "groups": 1}  # fmt: skip
+    kernel = np.ascontiguousarray(2 * weights.transpose(0, 2, 3, 1)[:, ::-1, ::-1])
+    link = LavaLinks(1, 0, kernel, kind="conv", geometry=geometry)
+    as_lava = np.ascontiguousarray(sent.reshape(*shape, steps).transpose(1, 2, 0, 3).reshape(size, steps))
+    (result,) = run_lava([LavaNetwork((cells,), (link,), (as_lava,))], steps)
+    ours = recording.trace("made", "u").values.reshape(steps, *made.shape).transpose(0, 2, 3, 1).reshape(steps, neurons)
+    np.testing.assert_array_equal(ours, result.u[0])
+    unrolled = in_lava(net, steps)["made"][1]
+    np.testing.assert_array_equal(recording.trace("made", "u").values, unrolled)
+
+
+def test_a_mapped_image_in_lava():
+    """The tables of an image's cores, read back into Lava processes, give what the emulator gives: Poisson inputs, conv, soft reset."""
+    rng = np.random.default_rng(1)
+    net = sim.Network()
+    source = net.population("in", (2, 6, 6), sim.Poisson(rate=200.0))
+    conv = net.population("conv", (3, 6, 6), sim.LoihiLIF(du=4095.0, vth=120.0, reset="subtract"))
+    out = net.population("out", 7, sim.LoihiLIF(du=1000.0, dv=50.0, vth=200.0))
+    net.project(source, conv, sim.Conv(2.0 * rng.integers(-60, 100, (3, 2, 3, 3)), padding=1), delay=1.0)
+    net.project(conv, out, sim.Dense(2.0 * rng.integers(-100, 128, (108, 7))), delay=3.0)
+    net.record(conv)
+    net.record(out)
+    net.record(out, "v")
+    image = map_to(net, "loihi1", cores=rng.integers(0, 4, 115), compare=False)
+    currents = {"out": np.full(7, -640)}
+    found, wanted = (image.run(40, seed=5, currents=currents, backend=backend) for backend in ("emulator", "lava"))
+    assert len(wanted.spikes["conv"]) > 100
+    for name in ("conv", "out"):
+        np.testing.assert_array_equal(found.spikes[name].times, wanted.spikes[name].times)
+        np.testing.assert_array_equal(found.spikes[name].ids, wanted.spikes[name].ids)
+    np.testing.assert_array_equal(found.trace("out", "v").values, wanted.trace("out", "v").values)
+
+
+def test_floating_point_models():
+    """Lava's floating-point models take real parameters and give real traces."""
+    cells = LavaCells("lif", 2, {"du": 0.5, "dv": 0.25, "vth": 100.0, "bias_mant": np.array([1.0, 2.0]), "bias_exp": np.zeros(2),
+                                 "u": np.array([8.0, 0.0]), "v": np.zeros(2)})  # fmt: skip
+    (result,) = run_lava([LavaNetwork((cells,), ())], 3, floating=True)
+    np.testing.assert_allclose(result.u[0][:, 0], [4.0, 2.0, 1.0])
+    np.testing.assert_allclose(result.v[0], [[5.0, 2.0], [6.75, 3.5], [7.0625, 4.625]])
+
+
+def test_what_lava_cannot_do_is_refused():
+    """It rounds by connection process and delay; a bias is a mantissa and an exponent."""
+    net = sim.Network()
+    cells = net.population("cells", 2, sim.LoihiLIF(receptors={"r": sim.ShiftedSum(exponent=-2)}))
+    net.project(cells, cells, sim.AllToAll(), weight=2.0, delay=np.array([1.0, 2.0, 3.0, 4.0]))
+    with pytest.raises(UnsupportedError, match=r"cells\.r: with its negative exponent -2 Lava rounds the sum of each source and delay"):
+        lava_form(circuit_of(net), 5)
+    net = sim.Network()
+    net.population("cells", 2, sim.LoihiLIF())
+    image = map_to(net, "loihi1", compare=False)
+    with pytest.raises(UnsupportedError, match=r"bias: 4097 is not a mantissa of 13 bits"):
+        image.run(5, currents={"cells": np.array([4097, 0])}, backend="lava")
