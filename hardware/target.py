@@ -1,6 +1,7 @@
 """Targets: the chips a network can be mapped to."""
 
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 from spikesim.errors import unknown_name
@@ -21,4 +22,9 @@ def map_to(network: Network, chip: str, **options: Any) -> Any:
     """
     if chip not in TARGETS:
         raise unknown_name("chip", chip, TARGETS, where="map_to")
-    return import_module(TARGETS[chip]).map_network(network, chip=chip, **options)
+    map_network = import_module(TARGETS[chip]).map_network
+    known = [name for name, given in signature(map_network).parameters.items() if given.kind == given.KEYWORD_ONLY and name != "chip"]
+    for name in options:
+        if name not in known:
+            raise unknown_name("option", name, known, where=f"map_to {chip!r}")
+    return map_network(network, chip=chip, **options)
