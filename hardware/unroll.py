@@ -32,7 +32,10 @@ def unroll(network: Network, projection: Projection, *, dt: float, seed: int) ->
         weights = projection.rule.weights[sources, targets] * projection.weight
         numbers = np.arange(len(sources))
     elif isinstance(projection.rule, Conv | Pool):
-        sources, targets, weights = _convolved(network, projection)
+        source_shape, rule = network.shape(projection.source), projection.rule
+        conv = rule.as_conv(source_shape, projection.name) if isinstance(rule, Pool) else rule
+        sources, targets, weights = unrolled(conv, source_shape, network.shape(projection.target))
+        weights = weights * projection.weight
         numbers = np.arange(len(sources))
     elif isinstance(projection.rule, Structured):
         raise UnsupportedError(f"projection {projection.name!r}: {type(projection.rule).__name__} cannot be mapped onto a chip; "
@@ -86,12 +89,10 @@ def _delays(network: Network, projection: Projection, numbers: np.ndarray, dt: f
     return out
 
 
-def _convolved(network: Network, projection: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(sources, targets, weights) of a convolution or pooling, place by place of the kernel."""
-    rule: Any = projection.rule
-    conv: Conv = rule.as_conv(network.shape(projection.source), projection.name) if isinstance(rule, Pool) else rule
+def unrolled(conv: Conv, source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(sources, targets, weights) of a convolution between populations of these shapes, place by place of the kernel."""
     last = conv.channels_last
-    (channels_in, space), (channels_out, places) = (parted(network.shape(view), last) for view in (projection.source, projection.target))
+    (channels_in, space), (channels_out, places) = parted(source_shape, last), parted(target_shape, last)
     shape, out = (channels_in, *space), (channels_out, *places)
     outputs, inputs = conv.weights.shape[0] // conv.groups, conv.weights.shape[1]
     channels = np.arange(channels_out)
@@ -105,7 +106,7 @@ def _convolved(network: Network, projection: Projection) -> tuple[np.ndarray, np
         to = np.ravel_multi_index(np.ix_(channels, *inside), out)
         since = np.ravel_multi_index(np.ix_(first + channel, *(at[i] for at, i in zip(place, inside, strict=True))), shape)
         weight = conv.weights[(slice(None), channel, *offset)].reshape(-1, *(1,) * len(places))
-        found.append((since.ravel(), to.ravel(), np.broadcast_to(weight * projection.weight, to.shape).ravel()))
+        found.append((since.ravel(), to.ravel(), np.broadcast_to(weight, to.shape).ravel()))
     sources, targets, weights = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
     return _neurons(sources, shape, last), _neurons(targets, out, last), weights
 

@@ -42,11 +42,13 @@ def fingerprint() -> str:
     for path in sorted(
         [
             root / "random.py",
+            root / "prefetch.py",
             root / "draws.py",
             root / "program.py",
             *root.glob("connectivity/*.py"),
             *root.glob("engine/*.py"),
             *root.glob("neurons/*.py"),
+            *root.glob("hardware/*.py"),
             *root.glob("hardware/*/*.py"),
         ]
     ):

@@ -15,7 +15,7 @@ LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 
 # from the lowest layer up; a module may import from its own layer and from lower ones
 LAYERS = (
-    {"errors", "version", "machine", "propagators", "kernel"},
+    {"errors", "version", "machine", "propagators", "kernel", "prefetch"},
     {"units"},
     {"description"},
     {"distributions", "synapses", "stimulus", "connectivity.rules", "connectivity.structured", "connectivity.along", "connectivity"},
@@ -53,6 +53,7 @@ LAYERS = (
      "models.dcgan", "models.truenorth"},
     {"models", "models.zoo", "models.networks", "models.networks.vogels_abbott",
      "models.networks.microcircuit", "models.networks.brunel", "models.networks.feedforward"},
+    {"hardware.unroll"},
     {"hardware.truenorth.limits", "hardware.truenorth.native", "hardware.truenorth.axon_types"},
     {"hardware.truenorth.neuron"},
     {"hardware.truenorth.kernels"},
@@ -64,7 +65,6 @@ LAYERS = (
     {"hardware.truenorth.assembly"},
     {"hardware.truenorth.mapping"},
     {"hardware.truenorth"},
-    {"hardware.unroll"},
     {"hardware.loihi.weights", "hardware.loihi.lava_network", "hardware.loihi"},
     {"hardware.loihi.circuit"},
     {"hardware.loihi.limits", "hardware.loihi.image"},

@@ -21,7 +21,7 @@ from spikesim.connectivity.rules import Entries, Matrix, OneToOne, Rule
 from spikesim.connectivity.structured import Conv, Pool
 from spikesim.errors import DescriptionError, KindError, unknown_name
 from spikesim.hardware.truenorth.limits import MOST_DELAY
-from spikesim.hardware.truenorth.synapses import unrolled
+from spikesim.hardware.unroll import unrolled
 from spikesim.network import Network
 from spikesim.neurons.truenorth import LARGEST_THRESHOLD, TrueNorth
 from spikesim.population import Population, View

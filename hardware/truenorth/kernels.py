@@ -8,9 +8,10 @@ cores; what it sends it puts into scheduler bits of its own, which the owner of 
 import numpy as np
 from numba import njit
 
-from spikesim.hardware.truenorth.native import lowest_bit, prefetch
+from spikesim.hardware.truenorth.native import lowest_bit
 from spikesim.hardware.truenorth.neuron import LEAK_ROW, THRESHOLD_ROW, drawn, place, random_byte, random_half, step
 from spikesim.kernel import kernel
+from spikesim.prefetch import prefetch
 
 LONE = np.uint32(1) << np.arange(32, dtype=np.uint32)  # each bit by itself
 RELAXED = {"nnan", "nsz"}  # as the engines have it: no rounding changes

@@ -1,7 +1,6 @@
 """The synapses of a projection one by one, as a mapper needs them: whole weights and whole delays in ticks."""
 
-from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,6 +8,7 @@ from spikesim.connectivity.rules import AllToAll, Matrix, OneToOne, PairList
 from spikesim.connectivity.structured import Conv, Dense, Pool, Structured
 from spikesim.description import Distribution
 from spikesim.errors import UnsupportedError
+from spikesim.hardware.unroll import unrolled
 from spikesim.network import Network, Projection
 from spikesim.population import View
 
@@ -68,26 +68,3 @@ def _whole(values: np.ndarray, what: str) -> np.ndarray:
         raise UnsupportedError(f"{what}: TrueNorth has whole numbers only, got {bad:g}; the nearest is {np.rint(bad):g}, "
                                "or scale weights and thresholds by a common factor")  # fmt: skip
     return rounded.astype(np.int64)
-
-
-def unrolled(conv: Conv, source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sources, targets and weights of a convolution, unrolled."""
-    if conv.channels_last:
-        firsts = ((shape[-1], *shape[:-1]) for shape in (source_shape, target_shape))
-        rows, columns, weights = unrolled(replace(conv, channels_last=False), *firsts)
-        return _last(rows, source_shape), _last(columns, target_shape), weights
-    kernel = conv.weights.shape[2:]
-    out, *rest = np.indices((*target_shape, conv.weights.shape[1], *kernel)).reshape(len(target_shape) + 1 + len(kernel), -1)
-    place, channel, offset = rest[: len(kernel)], rest[len(kernel)], rest[len(kernel) + 1 :]
-    at = [p * s - pad + d * k for p, s, pad, d, k in zip(place, conv.stride, conv.padding, conv.dilation, offset, strict=True)]
-    inside = np.all([(a >= 0) & (a < n) for a, n in zip(at, source_shape[1:], strict=True)], axis=0)
-    group = out // (conv.weights.shape[0] // conv.groups)
-    rows: Any = np.ravel_multi_index([group * conv.weights.shape[1] + channel, *at], source_shape, mode="clip")
-    columns: Any = np.ravel_multi_index([out, *place], target_shape)
-    return rows[inside], columns[inside], conv.weights[(out, channel, *offset)][inside]
-
-
-def _last(numbers: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Numbers in a value of (channels, *space) as those of neurons of ``shape``, whose channels come last."""
-    channel, place = np.divmod(numbers, int(np.prod(shape[:-1])))
-    return place * shape[-1] + channel

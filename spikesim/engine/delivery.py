@@ -10,7 +10,8 @@ from numba import carray, njit
 
 from spikesim.connectivity.tables import NARROW, WIDE
 from spikesim.engine.memory import LINE
-from spikesim.engine.native import pointer, prefetch
+from spikesim.engine.native import pointer
+from spikesim.prefetch import prefetch
 
 DUE = 1024  # segments whose rows are collected before they are delivered
 AHEAD = 16  # segments between the request for the synapses of one and their use

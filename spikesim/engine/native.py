@@ -1,4 +1,4 @@
-"""The few things numba does not offer by itself: raw pointers, prefetches, time stamps,
+"""The few things numba does not offer by itself: raw pointers, time stamps,
 calls by address, a barrier between threads."""
 
 import platform
@@ -37,22 +37,6 @@ def pointer_like(typingctx, address, value):
         return builder.inttoptr(args[0], context.get_value_type(kind))
 
     return kind(types.int64, value), codegen
-
-
-@intrinsic
-def prefetch(typingctx, address):
-    """Ask for the cache line at the address (int64), which will be read soon."""
-
-    def codegen(context, builder, signature, args):
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        function = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(ir.VoidType(), [byte, number, number, number]), "llvm.prefetch.p0"
-        )
-        read, near, data = number(0), number(3), number(1)
-        builder.call(function, [builder.inttoptr(args[0], byte), read, near, data])
-        return context.get_dummy_value()
-
-    return types.void(types.int64), codegen
 
 
 VECTOR = 16  # weights that are added at once

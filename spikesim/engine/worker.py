@@ -13,12 +13,13 @@ from spikesim.connectivity.tables import BLOCK
 from spikesim.draws import reached
 from spikesim.engine.blocks import deliver_along, deliver_conv, deliver_dense
 from spikesim.engine.delivery import DUE, deliver_graded, deliver_segments
-from spikesim.engine.native import call_sweep, pointer, pointer_like, prefetch, ticks, wait_for_all
+from spikesim.engine.native import call_sweep, pointer, pointer_like, ticks, wait_for_all
 from spikesim.engine.parts import share, slot_of, span
 from spikesim.engine.plan import ALONG, CELLS, CONV, DELIVERY, DENSE, FUTURE, MEETING, ROWS, SAMPLER, STIMULI, TABLE, UPDATE, WORDS
 from spikesim.engine.procedural import arrive, deliver_rows
 from spikesim.engine.stimuli import DRAWN, SCRATCH, draw_words, drive_ports, inject
 from spikesim.kernel import kernel
+from spikesim.prefetch import prefetch
 from spikesim.program import MEMBRANE, POISSON
 
 SWEPT = 1024  # neurons of one call of a sweep; their flags are searched only if one of them fired
