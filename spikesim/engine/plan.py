@@ -16,7 +16,7 @@ def _record(fields: str, **others: str) -> np.dtype:
 
 CELLS = _record("kind stage start recorded counted sweep rows_at constants_at limits_at stream "
                 "train_steps_at train_ids_at train_length injected_at fired_at graded")  # fmt: skip
-TABLE = _record("part source base width columns_at segments_at rows synapses_at size single")
+TABLE = _record("part source base width delays_at below_at segments_at rows synapses_at size single")
 ROWS = _record("seed part source kernel sources source_start source_step targets first last slot_start slot_step "
                "own_at own number p multapses starts_at starts stream weight_kind weights_at weights weight_stream scale "
                "delay_kind steps_at steps least limits_at limits guide_at guide delay_stream", seed="u8", p="f8", scale="f8")  # fmt: skip
@@ -32,10 +32,10 @@ NOISE = _record("cells start step count interval stream mean sd", mean="f8", sd=
 DRIVE = _record("cells start step count row_at limits_at rows limits guide_at stream rest weight", weight="f8")
 SAMPLER = _record("cells row_at ids_at count interval out_at")
 PLAN = _record(
-    "seed stages threads ring neurons populations ports bounds_at slots_at inputs_at input_size barrier_at workers scratch_at "
-    "due_at ticks_at timed history_at sizes_at history_counts_at history_width chunk records_at record_sizes_at recorded_at "
-    "population_counts_at neuron_counts_at cells_at cells tables_at tables graded_at graded rows_at rows futures_at futures "
-    "dense_at dense conv_at conv along_at along held_at held noise_at noise drives_at drives samplers_at samplers",
+    "seed stages threads ring neurons populations ports bounds_at slots_at inputs_at input_size input_stride window barrier_at "
+    "workers scratch_at due_at ticks_at timed history_at sizes_at history_counts_at history_width chunk records_at record_sizes_at "
+    "recorded_at population_counts_at neuron_counts_at cells_at cells tables_at tables graded_at graded rows_at rows futures_at "
+    "futures dense_at dense conv_at conv along_at along held_at held noise_at noise drives_at drives samplers_at samplers",
     seed="u8",
 )
 
