@@ -56,8 +56,8 @@ def main(
     data = zoo.entry(model).data()
     assert data.test_targets is not None
     shown, labels, calibration = data.test_inputs[:images], data.test_targets[:images], data.train_inputs[:CALIBRATION]
-    modules = {"as trained": zoo.trained(model),
-               f"{epochs} epochs of {levels} levels": trained(model, data, weights, epochs=epochs, levels=levels, threads=threads)}  # fmt: skip
+    learned = trained(model, data, weights, epochs=epochs, levels=levels, threads=threads)
+    modules = {"as trained": zoo.trained(model), f"{epochs} epochs of {levels} levels": learned}
     table = Table("", "", "torch", *(f"T={steps}" for steps in AFTER), title=f"{model}, {len(labels):,} images: accuracy (%)")
     for words, module in modules.items():
         of_torch = float((zoo.responses(module)(shown).argmax(axis=1) == labels).mean())
