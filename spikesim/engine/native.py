@@ -92,6 +92,33 @@ def _vector_of(builder, value, kind):
     return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count))
 
 
+WORD = 64  # flags that are looked at together
+
+
+@intrinsic
+def marks(typingctx, address, dtype):
+    """Which of the WORD values of ``dtype`` at an address are not 0: a bit (of an int64) for each, the first the lowest."""
+
+    def codegen(context, builder, signature, args):
+        kind = ir.VectorType(context.get_value_type(dtype.dtype), WORD)
+        values = builder.load(builder.inttoptr(args[0], kind.as_pointer()), align=dtype.dtype.bitwidth // 8)
+        return builder.bitcast(builder.icmp_signed("!=", values, ir.Constant(kind, None)), ir.IntType(WORD))
+
+    return types.int64(types.int64, dtype), codegen
+
+
+@intrinsic
+def ones(typingctx, word):
+    """How many bits of an int64 are 1."""
+    return types.int64(types.int64), lambda context, builder, signature, args: builder.ctpop(args[0])
+
+
+@intrinsic
+def first_one(typingctx, word):
+    """The place of the lowest bit of an int64 that is 1, WORD if there is none."""
+    return types.int64(types.int64), lambda context, builder, signature, args: builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
+
+
 @intrinsic
 def ticks(typingctx):
     """The processor's time stamp (int64)."""
