@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from spikesim.convert.calibrate import CURRENT, LATENCY, POISSON, RATE, SIGNED, Calibration, Quantum, calibrate
-from spikesim.convert.cost import fan_outs, synaptic_operations
+from spikesim.convert.cost import fan_outs, totals
 from spikesim.convert.graph import READ_OUT, Graph, inside, outside
 from spikesim.convert.lower import Lowered, analog_part, lower
 from spikesim.convert.operators import Shape
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 MARGIN = limits(None, above=0.0, varies=False)
 BITS = {RATE: 16, SIGNED: 32}  # of weights: rates are coarser than their rounding, what settles is compared to the last digit
+PRECISION = {RATE: None, SIGNED: "float64"}  # of potentials, likewise; None is that of the engine, float32 on "cpu"
 MEMORY = 1 << 28  # bytes of currents and spike counts that are held at once
 
 
@@ -115,25 +117,26 @@ class ConvertedNetwork:
             return outside(self.graph, settled).numpy()
 
     def run(self, images: Any, *, steps: int, confidence: float | None = None, counts: bool = False, engine: str = "cpu",
-            progress: bool = True) -> SpikingResult:  # fmt: skip
+            precision: str | None = None, progress: bool = True) -> SpikingResult:  # fmt: skip
         """Show each image for at most ``steps`` steps, every image from rest, side by side on all cores.
 
         images: (n, *input shape), as the module takes them. The linear operators before the first neurons are computed once an
         image and given as a constant current (with input="poisson" or "latency" they see spikes, too, and image k draws from
         seed k); all others see spikes only. ``confidence``: end an image when its largest
         output leads the second by so much. In signed coding an image ends when no neuron fires any more. ``counts`` keeps
-        the spikes of each neuron.
+        the spikes of each neuron. precision: of the neurons' state, "float32", the default in rate coding, or "float64", the default
+        in signed coding, which needs it, and on engine="reference".
         """
         if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
             raise DescriptionError(f"run: expected a whole number of steps from 1 on, got {steps!r}")
         images = self._checked(images, "run")
         started = time.perf_counter()
-        simulation = Simulation(self.network, dt=1.0, engine=engine, threads=1, precision="float64", weight_bits=BITS[self.coding],
-                                progress=progress)  # fmt: skip
-        fan_out = fan_outs(self.network)
-        options = {"until": self._until(confidence), "progress": progress}
-        parts = [self._some(simulation, images[first : first + self._at_once()], first, steps, fan_out, counts, options)
-                 for first in range(0, len(images), self._at_once())]  # fmt: skip
+        simulation = Simulation(self.network, dt=1.0, engine=engine, threads=1, precision=precision or PRECISION[self.coding],
+                                weight_bits=BITS[self.coding], progress=progress)  # fmt: skip
+        one = partial(self._one, steps=steps, fan_out=fan_outs(self.network), keep=counts)
+        options = {"until": self._until(confidence), "keep": one, "progress": progress}
+        some = self._at_once(counts)
+        parts = [self._some(simulation, images[first : first + some], first, steps, options) for first in range(0, len(images), some)]
         return _joined(parts, time.perf_counter() - started)
 
     def compare(self, images: Any, labels: Any = None, *, steps: int = 64, sample: int = 64, constants: EnergyConstants | None = None,
@@ -152,29 +155,33 @@ class ConvertedNetwork:
             return None
         return Confidence(READ_OUT, checked_number(confidence, "run: confidence", MARGIN))
 
-    def _at_once(self) -> int:
-        return max(1, MEMORY // (16 * sum(len(p) for p in self.network.populations.values())))
+    def _at_once(self, counts: bool) -> int:
+        """How many images to run at once, for each of which there are currents, and the spike counts if they are kept."""
+        populations = self.network.populations
+        held = sum(len(populations[name]) for name in (populations if counts else self.lowered.shown))
+        return max(1, MEMORY // max(16 * held, 1))
 
-    def _some(self, simulation: Simulation, images: np.ndarray, first: int, steps: int, fan_out: dict[str, np.ndarray], keep: bool,
-              options: dict[str, Any]) -> SpikingResult:  # fmt: skip
+    def _some(self, simulation: Simulation, images: np.ndarray, first: int, steps: int, options: dict[str, Any]) -> SpikingResult:
         """The result of some images, of which the first has this number."""
         shown = self.inputs(images)
         if self.input == POISSON:
             given = {"rates": shown, "seeds": range(first, first + len(images))}
         else:
             given = {"currents": shown}
-        recordings = simulation.trials(float(steps), **given, **options)
-        events = {name: np.stack([recording.counts[name].values for recording in recordings]) for name in recordings[0].counts}
-        operations = synaptic_operations(events, fan_out)
-        relays = self.lowered.relays
-        places = self.lowered.places
+        return _joined(simulation.trials(float(steps), **given, **options), 0.0)
+
+    def _one(self, recording: Recording, steps: int, fan_out: dict[str, np.ndarray], keep: bool) -> SpikingResult:
+        """The result of one image."""
+        relays, places = self.lowered.relays, self.lowered.places
+        counts = {name: found.values for name, found in recording.counts.items()}
+        sums = {name: totals(values, fan_out[name]) for name, values in counts.items()}
         return SpikingResult(
-            np.stack([self._output(recording, steps) for recording in recordings], axis=1),
-            np.array([round(recording.duration) for recording in recordings]),
-            {name: found.sum(axis=1) for name, found in events.items() if name not in relays},
-            {name: found.sum(axis=1) for name, found in events.items() if name in relays},
-            operations,
-            {name: found[:, np.argsort(places[name].order)] for name, found in events.items() if name not in relays} if keep else {},
+            self._output(recording, steps)[:, None],
+            np.array([round(recording.duration)]),
+            {name: np.array([spikes]) for name, (spikes, _) in sums.items() if name not in relays},
+            {name: np.array([spikes]) for name, (spikes, _) in sums.items() if name in relays},
+            {name: np.array([operations]) for name, (_, operations) in sums.items()},
+            {name: values[None, np.argsort(places[name].order)] for name, values in counts.items() if name not in relays} if keep else {},
             0.0,
         )
 

@@ -23,10 +23,12 @@ ROWS = _record("seed part source kernel sources source_start source_step targets
 FUTURE = _record("first width inputs_at arrivals_at scratch_at longest")  # a ring of what is under way to a part
 DENSE = _record("source source_start source_step target target_start target_step port delay weights_at bits sources targets")
 CONV = _record("source source_start source_step target target_start target_step port delay weights_at bits "
-               "channels_last channels width source_volume target_channels target_volume group_in group_out channel_bytes "
-               "row_starts_at rows_at column_starts_at columns_at")  # fmt: skip
+               "channels_last channels channels_inverse channels_shift width lines line_size targets target_line jump "
+               "grouped group_in group_out channel_bytes row_starts_at rows_at columns_at runs whole_runs")  # fmt: skip
+MEETS = _record("target weights count target_step weights_step")  # what a row of the source of a convolution meets
 ALONG = _record("source source_start source_step target target_start target_step port delay weights_at bits "
-                "sources inputs outputs inner row_width starts_at outputs_at rows_at")  # fmt: skip
+                "sources whole inputs inputs_inverse inputs_shift outputs inner inner_inverse inner_shift row_width starts_at outputs_at "
+                "rows_at")  # fmt: skip
 HELD = _record("cells start step count changes_at changes values_at width")
 NOISE = _record("cells start step count interval stream mean sd", mean="f8", sd="f8")
 DRIVE = _record("cells start step count row_at limits_at rows limits guide_at stream rest weight", weight="f8")

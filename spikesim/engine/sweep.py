@@ -15,7 +15,7 @@ import tempfile
 import textwrap
 import threading
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numba
@@ -159,6 +159,7 @@ def _real(node: ast.expr) -> ast.expr:
     return ast.Call(ast.Name("real", ast.Load()), [node], [])
 
 
+@lru_cache(256)
 def _function(name: str, step: Callable, relaxed: str, callers: tuple[Callable, ...] = ()) -> str:
     """The source of a scalar step under a new name, compiled, after that of the functions it closes over."""
     step = inspect.unwrap(step)

@@ -13,7 +13,7 @@ from spikesim.connectivity.tables import BLOCK
 from spikesim.draws import reached
 from spikesim.engine.blocks import deliver_along, deliver_conv, deliver_dense
 from spikesim.engine.delivery import DUE, deliver_graded, deliver_segments
-from spikesim.engine.native import call_sweep, pointer, pointer_like, ticks, wait_for_all
+from spikesim.engine.native import WORD, call_sweep, first_one, marks, ones, pointer, pointer_like, ticks, wait_for_all
 from spikesim.engine.parts import share, slot_of, span
 from spikesim.engine.plan import ALONG, CELLS, CONV, DELIVERY, DENSE, FUTURE, MEETING, ROWS, SAMPLER, STIMULI, TABLE, UPDATE, WORDS
 from spikesim.engine.procedural import arrive, deliver_rows
@@ -211,28 +211,24 @@ def deliver_again(plans, one, part, step):
 
 
 @njit
-def _collect(fired_at, first, last, out, at):
-    """Append the neurons of [first, last) whose flag is set to ``out`` from ``at`` on; returns the new end."""
-    fired = carray(pointer(fired_at, np.uint8), last)
-    eights = carray(pointer(fired_at + first, np.uint64), (last - first) // 8)
-    for k in range(len(eights)):
-        if eights[k]:
-            for i in range(first + 8 * k, first + 8 * k + 8):
-                out[at] = i  # to be overwritten, if it did not fire
-                at += fired[i]
-    for i in range(first + 8 * len(eights), last):
-        out[at] = i
-        at += fired[i]
-    return at
-
-
-@njit
-def _collect_graded(fired_at, first, last, out, sizes, at):
-    """The same where the flag is the spike's size, which goes to ``sizes``."""
-    fired = carray(pointer(fired_at, np.int32), last)
-    for i in range(first, last):
-        out[at], sizes[at] = i, fired[i]  # to be overwritten, if it did not fire
-        at += fired[i] != 0
+def _collect(fired_at, dtype, first, last, out, at):
+    """Append the neurons of [first, last) whose flag of ``dtype`` is not 0 to ``out`` from ``at`` on; returns the new end."""
+    size = carray(pointer(fired_at, dtype), 1).itemsize
+    for start in range(first, last, WORD):
+        word = marks(fired_at + size * start, dtype)
+        if last - start < WORD:  # others may lie beyond
+            word &= (1 << (last - start)) - 1
+        end = at + ones(word)
+        while at < end:  # eight at once, for the end of each word's loop is hard to foresee; what is too much is overwritten
+            if at + 8 <= len(out):
+                for k in range(8):
+                    out[at + k] = start + first_one(word)
+                    word &= word - 1
+                at = min(at + 8, end)
+            else:
+                out[at] = start + first_one(word)
+                word &= word - 1
+                at += 1
     return at
 
 
@@ -247,9 +243,12 @@ def _update(plan, what, low, high, part, step, out, sizes):
             if call_sweep(what.sweep, first, last, rows_at, what.constants_at):
                 fired_at = share(plan, what.fired_at, part)
                 if what.graded:
-                    count = _collect_graded(fired_at, first, last, out, sizes, count)
+                    count, known = _collect(fired_at, np.int32, first, last, out, count), count
+                    fired = carray(pointer(fired_at, np.int32), last)
+                    for k in range(known, count):
+                        sizes[k] = fired[out[k]]
                 else:
-                    count = _collect(fired_at, first, last, out, count)
+                    count = _collect(fired_at, np.uint8, first, last, out, count)
     elif what.kind == POISSON:
         limits = carray(pointer(what.limits_at, np.uint64), high)
         drawn = carray(pointer(plan.scratch_at + part * SCRATCH, np.uint32), DRAWN)
