@@ -9,11 +9,12 @@ populations that are connected without delay). A thread writes nothing that anot
 import numpy as np
 from numba import carray, njit
 
+from spikesim.barrier import wait_for_all
 from spikesim.connectivity.tables import BLOCK
 from spikesim.draws import reached
 from spikesim.engine.blocks import deliver_along, deliver_conv, deliver_dense
 from spikesim.engine.delivery import DUE, deliver_graded, deliver_segments
-from spikesim.engine.native import call_sweep, pointer, pointer_like, ticks, wait_for_all
+from spikesim.engine.native import call_sweep, pointer, pointer_like, ticks
 from spikesim.engine.parts import share, slot_of, span
 from spikesim.engine.plan import ALONG, CELLS, CONV, DELIVERY, DENSE, FUTURE, MEETING, ROWS, SAMPLER, STIMULI, TABLE, UPDATE, WORDS
 from spikesim.engine.procedural import arrive, deliver_rows

@@ -1,4 +1,4 @@
-"""What the kernels need and numba does not offer: finding the lowest bit."""
+"""Finding bits in machine words, which numba does not offer."""
 
 from llvmlite import ir
 from numba import types
