@@ -43,6 +43,8 @@ def fingerprint() -> str:
         [
             root / "random.py",
             root / "prefetch.py",
+            root / "barrier.py",
+            root / "bits.py",
             root / "draws.py",
             root / "program.py",
             *root.glob("connectivity/*.py"),

@@ -71,9 +71,7 @@ def _truenorth(file: Path, *, steps: int, backend: str, seed: int, threads: int 
 def _loihi(file: Path, *, steps: int, backend: str, seed: int, threads: int | None) -> Recording:
     from spikesim.hardware.loihi.image import ChipImage
 
-    if threads not in (None, 1):
-        raise UnsupportedError(f"run: the emulator of Loihi has one thread, got {threads}; leave out --threads")
-    return ChipImage.load(file).run(steps, backend=backend, seed=seed)
+    return ChipImage.load(file).run(steps, backend=backend, seed=seed, threads=threads)
 
 
 IMAGES: dict[str, Callable[..., Recording]] = {"truenorth_image": _truenorth, "loihi_image": _loihi}  # by the kind of file

@@ -15,7 +15,7 @@ LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 
 # from the lowest layer up; a module may import from its own layer and from lower ones
 LAYERS = (
-    {"errors", "version", "machine", "propagators", "kernel", "prefetch"},
+    {"errors", "version", "machine", "propagators", "kernel", "prefetch", "barrier", "bits"},
     {"units"},
     {"description"},
     {"distributions", "synapses", "stimulus", "connectivity.rules", "connectivity.structured", "connectivity.along", "connectivity"},
@@ -54,7 +54,7 @@ LAYERS = (
     {"models", "models.zoo", "models.networks", "models.networks.vogels_abbott",
      "models.networks.microcircuit", "models.networks.brunel", "models.networks.feedforward"},
     {"hardware.unroll"},
-    {"hardware.truenorth.limits", "hardware.truenorth.native", "hardware.truenorth.axon_types"},
+    {"hardware.truenorth.limits", "hardware.truenorth.axon_types"},
     {"hardware.truenorth.neuron"},
     {"hardware.truenorth.kernels"},
     {"hardware.truenorth.image"},
@@ -68,8 +68,12 @@ LAYERS = (
     {"hardware.loihi.weights", "hardware.loihi.lava_network", "hardware.loihi"},
     {"hardware.loihi.circuit"},
     {"hardware.loihi.limits", "hardware.loihi.image"},
+    {"hardware.loihi.kernels"},
+    {"hardware.loihi.layout"},
     {"hardware.loihi.build", "hardware.loihi.emulator", "hardware.loihi.lava_form", "hardware.loihi.lava"},
+    {"hardware.loihi.fired"},
     {"hardware.loihi.run", "hardware.loihi.run_lava"},
+    {"hardware.loihi.trials"},
     {"hardware.filling", "hardware.refine", "hardware.partition", "hardware.place"},
     {"hardware.quantization"},
     {"hardware.membranes", "hardware.fixed_weights"},

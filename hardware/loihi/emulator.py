@@ -1,38 +1,23 @@
 """The emulator: runs a `ChipImage` bit for bit as the chip (and Lava) would, driven by spikes, counting what each core does."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
-from numba import njit
 
-from spikesim.hardware.loihi.image import ChipImage, ranges
-from spikesim.kernel import kernel
+from spikesim.barrier import BARRIER, LINE
+from spikesim.errors import DescriptionError
+from spikesim.hardware.loihi.image import ChipImage
+from spikesim.hardware.loihi.kernels import ALL, PLAIN, TILE, How, merge, run_blocks
+from spikesim.hardware.loihi.layout import layout_of, tiles_of
+from spikesim.machine import cores
 
-
-class Neurons(NamedTuple):
-    """Parameters of the compartments, int32 (compartments,) each; bias and threshold as they act."""
-
-    keep_u: np.ndarray
-    keep_v: np.ndarray
-    bias: np.ndarray
-    threshold: np.ndarray
-    low: np.ndarray
-    period: np.ndarray
-    interval: np.ndarray
-    offset: np.ndarray
-    soft: np.ndarray
-
-
-class Synapses(NamedTuple):
-    """All synapses by source, so that a spike reads one piece of memory; the segments of a source share delay and lane."""
-
-    segment_starts: np.ndarray  # int64 (sources + 1,)
-    delay: np.ndarray  # int64 (segments,), steps beyond one
-    lane: np.ndarray  # int64 (segments,)
-    synapse_starts: np.ndarray  # int64 (segments + 1,)
-    targets: np.ndarray  # int32, compartments
-    weights: np.ndarray  # int16, shifted left where the exponent says so
+NONE = np.empty(0, np.int64)
+COMPARTMENTS_PER_THREAD = 32_768  # below this, threads wait for each other longer than they work
+ROOM = 1 << 25  # spikes that one call into the kernel may list, or those of a step; they take memory when they occur
+NARROW = 2**24 // 64  # input up to which u, once in its range, stays within 32 bits
 
 
 @dataclass(frozen=True)
@@ -56,163 +41,114 @@ class Activity:
 
 
 class Emulator:
-    """The state of an image: u, v of each compartment (int32), what is under way, and the counts so far."""
+    """The state of an image: u, v of each compartment (int32), what is under way, and the counts so far.
 
-    def __init__(self, image: ChipImage, *, bias: np.ndarray | None = None) -> None:
+    bias: int64 (compartments,), in place of the image's own. threads: by default as many as pay; the spikes do not depend on it.
+    """
+
+    def __init__(self, image: ChipImage, *, bias: np.ndarray | None = None, threads: int | None = None) -> None:
+        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1):
+            raise DescriptionError(f"Emulator: threads must be a whole number from 1 on, got {threads!r}")
         self.image = image
-        self.parameters = _neurons(image, bias)
-        self.synapses = _synapses(image)
-        lanes, compartments = image.lanes.shape
-        self.slots = 1 << int(image.run_delay.max(initial=0) + 1).bit_length()
-        self.sums = np.zeros(self.slots * lanes * compartments, np.int32)
-        self.u, self.v = (image.cells[name].astype(np.int32) for name in "uv")
-        self.held = np.zeros(compartments, np.int32)
+        wanted = max(1, threads or min(cores(), image.compartments // COMPARTMENTS_PER_THREAD))
+        self.layout = layout_of(image, wanted)
+        self.threads = min(wanted, len(self.layout.blocks) - 1)
+        self.largest = int(np.diff(self.layout.blocks).max(initial=1)) * TILE  # compartments of a block
+        self.longest = max(1, ROOM // (self.largest * len(self.layout.blocks)))  # steps of a call
+        self.reset(bias)
+
+    def reset(self, bias: np.ndarray | None = None) -> None:
+        """Return to the start, with the image's own bias or another."""
+        parameters = _parameters(self.image, bias)
+        self.how = how = _kernel_for(parameters, self.layout.widest)
+        self.tiles = tiles_of(self.image, self.layout, parameters, how.plain)
+        self.sums = np.zeros(self.layout.slots * len(self.tiles.shifts), np.int32)
+        self.spikes = np.zeros(len(self.image.route_starts) - 1, np.int64)
         self.step = 0
-        self.variants = bool(np.any(image.cells["refractory"]) or np.any(image.cells["interval"]) or np.any(image.cells["soft"])
-                             or np.any(self.parameters.low > -(2**30)))  # fmt: skip
-        self.spikes = np.zeros(len(image.route_starts) - 1, np.int64)
-        self.active = np.zeros(compartments, np.int32)
+
+    @property
+    def u(self) -> np.ndarray:
+        """The currents now, int32 (compartments,)."""
+        return self.tiles.cells[self._cells(np.arange(self.image.compartments))]
+
+    @property
+    def v(self) -> np.ndarray:
+        """The potentials now, int32 (compartments,)."""
+        return self.tiles.cells[self._cells(np.arange(self.image.compartments)) + TILE]
 
     def advance(self, steps: int, sent_steps: np.ndarray, sent_sources: np.ndarray, traced: np.ndarray | None = None) -> Any:
         """Run on; returns (steps, compartments) of all spikes, int64, and u and v of the ``traced`` compartments, int32 (steps, traced).
 
-        sent_steps, sent_sources: int64, what input neurons send, in time order, steps counted as `step`, from 1 on.
+        sent_steps, sent_sources: int64, what input neurons send, in time order, steps counted as `step`, from 1 on. A spike below the
+        lower threshold is given as ~compartment, a negative number.
         """
         traced = np.empty(0, np.int64) if traced is None else traced
-        u, v = np.zeros((2, steps, len(traced)), np.int32)
-        out_steps, out_sources = np.empty(1024, np.int64), np.empty(1024, np.int64)
-        done = found = 0
-        state = self.sums, self.u, self.v, self.held
-        counts = self.spikes, self.active
-        while done < steps:  # again with more room when the spikes do not fit
-            chunk = done, steps, self.step, self.slots
-            done, found = run_steps(chunk, self.parameters, self.synapses, self.image.lanes, state, counts,
-                                    self.variants, sent_steps, sent_sources, traced, u, v, out_steps, out_sources, found)  # fmt: skip
-            if done < steps:
-                out_steps, out_sources = (np.concatenate([array, np.empty_like(array)]) for array in (out_steps, out_sources))
-                if len(out_steps) - found < len(self.u):
-                    out_steps, out_sources = (
-                        np.concatenate([array, np.empty(len(self.u), np.int64)]) for array in (out_steps, out_sources)
-                    )
+        made, last = [(NONE, NONE, *np.empty((2, 0, len(traced)), np.int32))], self.step + steps
+        with ThreadPoolExecutor(max(1, self.threads - 1)) as pool:
+            while self.step < last:
+                made.append(self._run(min(last - self.step, self.longest), sent_steps, sent_sources, traced, pool))
+        when, who, u, v = (np.concatenate(arrays) for arrays in zip(*made, strict=True))
+        sent = sent_sources[(sent_steps > last - steps) & (sent_steps <= last)]
+        self.spikes += np.bincount(np.concatenate([np.maximum(who, ~who), sent]), minlength=len(self.spikes))
+        return (when, who), u, v
+
+    def _run(self, steps: int, sent_steps: np.ndarray, sent_sources: np.ndarray, traced: np.ndarray, pool: ThreadPoolExecutor) -> tuple:
+        """Run on with all threads; returns steps and sources of all spikes, u and v."""
+        blocks, lanes = self.layout.blocks, len(self.image.lanes)
+        ring = self.layout.slots - 1, lanes, len(self.tiles.shifts) // lanes
+        out, ends = np.empty((len(blocks) - 1, steps * self.largest), np.int32), np.zeros((len(blocks) - 1, steps + 1), np.int64)
+        meeting = np.zeros((BARRIER + 1) * LINE, np.uint8)
+        barrier = meeting.ctypes.data + -meeting.ctypes.data % LINE
+        owner = np.searchsorted(blocks, self.layout.place[traced] // TILE, side="right") - 1
+        traces = np.empty((2, steps, len(traced)), np.int32)
+
+        def work(first: int, last: int) -> None:
+            own = np.flatnonzero((owner >= first) & (owner < last))
+            cells, trace = self._cells(traced[own]), np.empty((steps, 2 * len(own)), np.int32)
+            run_blocks(first, last, self.threads, (steps, self.step), self.how, ring, blocks, self.tiles, self.layout.rows, self.sums,
+                       out, ends, sent_steps, sent_sources, np.concatenate([cells, cells + TILE]), trace, barrier)  # fmt: skip
+            traces[:, :, own] = trace.reshape(steps, 2, -1).swapaxes(0, 1)
+
+        shares = list(pairwise(np.linspace(0, len(blocks) - 1, self.threads + 1).astype(int).tolist()))
+        others = [pool.submit(work, *share) for share in shares[1:]]
+        work(*shares[0])
+        for other in others:
+            other.result()
+        when, who = merge(out, ends)
         self.step += steps
-        return (out_steps[:found], out_sources[:found]), u, v
+        return when + self.step - steps + 1, who, *traces
+
+    def _cells(self, compartments: np.ndarray) -> np.ndarray:
+        """Where the u of these is; v is one field further."""
+        tile, inside = np.divmod(self.layout.place[compartments], TILE)
+        return tile * self.how.size + inside
 
     @property
     def activity(self) -> Activity:
         """The counts so far."""
-        updates = np.diff(self.image.core_starts) * self.step
-        active = np.diff(np.concatenate([[0], np.cumsum(self.active)])[self.image.core_starts])
-        events = np.empty(len(self.image.axon_list), np.int64)
-        events[self.image.routes] = np.repeat(self.spikes, np.diff(self.image.route_starts))  # each axon has one source
-        return Activity(self.step, self.spikes.copy(), events, active, updates)
+        image = self.image
+        active = np.diff(np.concatenate([[0], np.cumsum(self.tiles.active)])[self.layout.core_tiles])
+        events = np.empty(len(image.axon_list), np.int64)
+        events[image.routes] = np.repeat(self.spikes, np.diff(image.route_starts))  # each axon has one source
+        return Activity(self.step, self.spikes.copy(), events, active, np.diff(image.core_starts) * self.step)
 
 
-def _neurons(image: ChipImage, bias: np.ndarray | None) -> Neurons:
+def _parameters(image: ChipImage, bias: np.ndarray | None) -> dict[str, np.ndarray]:
+    """What the kernels take, in the order of their fields, int64 (compartments,) each; bias and thresholds as they act."""
     cells = image.cells
     interval = np.where(cells["interval"] > 0, cells["interval"], 1)
     offset = np.where(cells["interval"] > 0, cells["offset"] % interval, -1)
-    columns = (4095 - cells["du"], 4096 - cells["dv"], cells["bias"] if bias is None else bias, 64 * cells["vth"],
-               np.maximum(64 * cells["vth_low"], -(2**30)), cells["refractory"], interval, offset, cells["soft"])  # fmt: skip
-    return Neurons(*(np.ascontiguousarray(column, np.int32) for column in columns))
+    low = np.maximum(64 * cells["vth_low"], -(2**30))
+    return {"u": cells["u"], "v": cells["v"], "keep_u": 4095 - cells["du"], "keep_v": 4096 - cells["dv"],
+            "bias": cells["bias"] if bias is None else bias, "threshold": 64 * cells["vth"], 
+            "low": low, "period": cells["refractory"], "held": np.zeros_like(low), "soft": cells["soft"],
+            "interval": interval, "offset": offset}  # fmt: skip
 
 
-def _synapses(image: ChipImage) -> Synapses:
-    """The axons' lists, unrolled in the order of their sources."""
-    shift = np.maximum(image.port_exponent[image.run_port], 0)
-    weights = image.weights << np.repeat(shift, np.diff(image.run_starts)).astype(np.int16)
-    lists = image.axon_list[image.routes]
-    number = np.diff(image.list_starts)[lists]
-    runs = ranges(image.list_starts[lists], number)
-    source = np.repeat(np.repeat(np.arange(len(image.route_starts) - 1), np.diff(image.route_starts)), number)
-    place = np.repeat((image.core_starts[image.axon_core] + image.axon_base)[image.routes], number)
-    delay, lane = image.run_delay[runs].astype(np.int64), image.port_lane[image.run_port[runs]]
-    order = np.lexsort((lane, delay, source))
-    runs, source, place, delay, lane = (array[order] for array in (runs, source, place, delay, lane))
-    lengths = np.diff(image.run_starts)[runs]
-    picked = ranges(image.run_starts[runs], lengths)
-    targets = np.repeat(place, lengths) + image.targets[picked]
-    changes = (np.diff(source, prepend=-1) != 0) | (np.diff(delay, prepend=-1) != 0) | (np.diff(lane, prepend=-1) != 0)
-    first = np.flatnonzero(changes)
-    ends = np.concatenate([[0], np.cumsum(lengths)])
-    return Synapses(np.searchsorted(source[first], np.arange(len(image.route_starts))), delay[first], lane[first],
-                    ends[np.append(first, len(runs))], targets.astype(np.int32), weights[picked])  # fmt: skip
-
-
-@njit
-def _update(t, first, p, lanes, depth, sums, us, vs, held, raw, active, variants, out_steps, out_sources, found):
-    """One step of all compartments, whose sums start at ``first``; returns the number of spikes found so far."""
-    compartments = len(us)
-    for i in range(compartments):
-        raw[i] = sums[first + i]
-        sums[first + i] = 0
-    for lane in range(1, depth):
-        start = first + lane * compartments
-        for i in range(compartments):
-            raw[i] += sums[start + i] >> lanes[lane, i]
-            sums[start + i] = 0
-    if variants:
-        for i in range(compartments):
-            if t % p.interval[i] == p.offset[i]:
-                us[i] = 0
-                vs[i] = 0
-    for i in range(compartments):  # without branches, to be vectorised
-        u = np.int64(us[i]) * p.keep_u[i]
-        u = ((u + ((u >> 63) & 4095)) >> 12) + (np.int64(raw[i]) << 6)
-        u = u - 16777216 if u > 8388608 else (u + 16777216 if u <= -8388608 else u)
-        v = np.int64(vs[i]) * p.keep_v[i]
-        v = ((v + ((v >> 63) & 4095)) >> 12) + u + p.bias[i]
-        v = min(max(v, -8388607), 8388607)
-        us[i] = u
-        vs[i] = vs[i] if held[i] > 0 else v
-        active[i] += raw[i] != 0
-    for i in range(compartments):
-        if vs[i] > p.threshold[i] or (variants and vs[i] < p.low[i]):
-            vs[i] = vs[i] - p.threshold[i] if p.soft[i] else 0
-            active[i] += raw[i] == 0
-            held[i] = p.period[i]
-            out_steps[found] = t
-            out_sources[found] = i
-            found += 1
-        elif variants and held[i] > 0:
-            held[i] -= 1
-    return found
-
-
-@kernel
-def run_steps(chunk, p, s, lanes, state, counts, variants, sent_steps, sent_sources, traced, trace_u, trace_v, out_steps, out_sources,
-              found):  # fmt: skip
-    """Run steps chunk[0] to chunk[1] of a run that began after step chunk[2]; returns the steps done and the spikes found."""
-    first, last, before, slots = chunk
-    sums, us, vs, held = state
-    spikes, active = counts
-    compartments, depth = len(us), len(lanes)
-    raw = np.empty(compartments, np.int32)
-    cursor = np.searchsorted(sent_steps, before + first + 1)
-    for n in range(first, last):
-        if found + compartments > len(out_steps):
-            return n, found
-        t = before + n + 1
-        begin = found
-        row = (t & (slots - 1)) * depth * compartments
-        found = _update(t, row, p, lanes, depth, sums, us, vs, held, raw, active, variants, out_steps, out_sources, found)
-        for k in range(begin, found):
-            spikes[out_sources[k]] += 1
-            _send(out_sources[k], t, slots - 1, compartments, depth, s, sums)
-        while cursor < len(sent_steps) and sent_steps[cursor] == t:
-            spikes[sent_sources[cursor]] += 1
-            _send(sent_sources[cursor], t, slots - 1, compartments, depth, s, sums)
-            cursor += 1
-        for k in range(len(traced)):
-            trace_u[n, k] = us[traced[k]]
-            trace_v[n, k] = vs[traced[k]]
-    return last, found
-
-
-@njit
-def _send(source, t, mask, compartments, depth, s, sums):
-    """Deliver one spike: add its weights to the sums of the steps they are due in."""
-    for segment in range(s.segment_starts[source], s.segment_starts[source + 1]):
-        slot = (t + 1 + s.delay[segment]) & mask
-        place = (slot * depth + s.lane[segment]) * compartments
-        for k in range(s.synapse_starts[segment], s.synapse_starts[segment + 1]):
-            sums[place + s.targets[k]] += s.weights[k]
+def _kernel_for(parameters: dict[str, np.ndarray], widest: int) -> How:
+    """Whether the update for plain neurons in 32 bits will do: no variants, and nothing that leaves 32 bits in a step."""
+    p = parameters
+    variants = any(p[name].any() for name in ("period", "soft")) or (p["offset"] >= 0).any() or (p["low"] > -(2**30)).any()
+    largest = max(int(abs(p[name]).max(initial=0)) for name in ("u", "v", "bias"))
+    plain = not variants and widest <= NARROW and largest < 2**30
+    return How(plain, bool((p["offset"] >= 0).any()), PLAIN if plain else ALL)

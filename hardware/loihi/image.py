@@ -110,6 +110,14 @@ class ChipImage:
 
         return run_image(self, steps, inputs=inputs, currents=currents, backend=backend, **options)
 
+    def trials(self, steps: int, *, inputs: Any = None, currents: Any = None, seeds: Any = None, backend: str = "emulator",
+               **options: Any) -> Any:  # fmt: skip
+        """Run from the start once for each of the given inputs and return a `Recording` of each; see
+        `spikesim.hardware.loihi.trials.run_trials`."""
+        from spikesim.hardware.loihi.trials import run_trials
+
+        return run_trials(self, steps, inputs=inputs, currents=currents, seeds=seeds, backend=backend, **options)
+
     def save(self, path: str | Path) -> None:
         """Write the image to an HDF5 file."""
         from spikesim.hardware.loihi.image_file import save_image

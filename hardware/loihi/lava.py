@@ -52,7 +52,8 @@ def run_lava(networks: Sequence[LavaNetwork], steps: int, *, traces: bool = True
 
 def _plain(network: LavaNetwork) -> dict[str, Any]:
     return {"cells": [vars(each) for each in network.cells], "links": [vars(each) for each in network.links],
-            "inputs": list(network.inputs)}  # fmt: skip
+            "inputs": list(network.inputs), "copies": network.copies,
+            "traced": [np.arange(each.size) for each in network.cells] if network.traced is None else list(network.traced)}  # fmt: skip
 
 
 def _supervise(command: list[str], deadline: float, silence: float) -> None:
@@ -157,41 +158,98 @@ def _import_lava() -> None:
 
 def _run(network: dict[str, Any], steps: int, traces: bool, floating: bool) -> dict[str, Any]:
     """Build a graph of processes, run it in batches of steps, stop it."""
-    from lava.magma.core.run_conditions import RunSteps  # type: ignore[import-not-found]
     from lava.magma.core.run_configs import Loihi2SimCfg  # type: ignore[import-not-found]
-    from lava.proc.io.sink import RingBuffer as Sink  # type: ignore[import-not-found]
-    from lava.proc.monitor.process import Monitor  # type: ignore[import-not-found]
 
     cells = [_cells(each) for each in network["cells"]]
     inputs = [_input(array) for array in network["inputs"]]
     for link in network["links"]:
-        _connect(link, [*cells, *inputs], network)
+        _connect(link, [*cells, *inputs], network["copies"])
     for link in _ties(network):
-        _connect(link, cells, network)
-    sinks = [Sink(shape=(each["size"],), buffer=steps) for each in network["cells"]]
-    for process, sink in zip(cells, sinks, strict=True):
-        process.s_out.connect(sink.a_in)
-    monitors = {name: [Monitor() for _ in cells] if traces else [] for name in "uv"}
-    for name, own in monitors.items():
-        for process, monitor in zip(cells, own, strict=False):
-            monitor.probe(getattr(process, name), steps)
-    own = {process: process.fixed_model for process in cells if hasattr(process, "fixed_model")}
-    config = Loihi2SimCfg(select_tag="floating_pt" if floating else "fixed_pt", exception_proc_model_map=own)
+        _connect(link, cells, 1)
+    with TemporaryDirectory(prefix="spikesim-lava-tape-") as folder:
+        tapes, tracks = _tapes(cells, network["traced"] if traces else [], steps, np.float64 if floating else np.int32, folder)
+        own = {process: process.own_model for process in [*cells, *tapes] if hasattr(process, "own_model")}
+        config = Loihi2SimCfg(select_tag="floating_pt" if floating else "fixed_pt", exception_proc_model_map=own)
+        seconds = _advance(cells[0], steps, config)
+        found = {name: [np.array(track) for track in own] for name, own in tracks.items()}
+    return {"spikes": found["s_out"], **{name: found[name] if traces else None for name in "uv"}, "seconds": seconds}
+
+
+def _advance(process: Any, steps: int, config: Any) -> float:
+    """Run in batches of steps and stop; returns the seconds of all but the first step, with which Lava builds and starts."""
+    from lava.magma.core.run_conditions import RunSteps  # type: ignore[import-not-found]
+
     done, chunk, seconds = 0, 1, 0.0
     try:
         while done < steps:
             chunk = min(chunk, steps - done)
             started = time.perf_counter()
-            cells[0].run(condition=RunSteps(num_steps=chunk), run_cfg=config, compile_config={"pypy_channel_size": CHANNEL})
+            process.run(condition=RunSteps(num_steps=chunk), run_cfg=config, compile_config={"pypy_channel_size": CHANNEL})
             last = time.perf_counter() - started
-            seconds, done = seconds + last, done + chunk
+            seconds, done = seconds + (last if done else 0.0), done + chunk
             print(done, flush=True)
             chunk = max(1, min(4 * chunk, int(chunk * CHUNK_SECONDS / max(last, 1e-3))))
-        spikes = [_whole(sink.data.get().T, floating) for sink in sinks]
-        found = {name: [_whole(_samples(m), floating) for m in own] if traces else None for name, own in monitors.items()}
     finally:
-        cells[0].stop()
-    return {"spikes": spikes, **found, "seconds": seconds}
+        process.stop()
+    return seconds
+
+
+def _tapes(cells: list[Any], traced: list[np.ndarray], steps: int, dtype: Any, folder: str) -> tuple[list, dict[str, list]]:
+    """Processes that record s_out of all cells, and u and v of those traced, and the arrays (steps, size), in files, that they write.
+
+    Lava's own recorders keep what they record in themselves, and to get it from there takes a message for each number.
+    """
+    tapes: list[Any] = []
+    tracks: dict[str, list] = {"s_out": [], "u": [], "v": []}
+    for at, process in enumerate(cells):
+        wanted = [("s_out", np.arange(process.s_out.shape[0]))] + [(name, traced[at]) for name in "uv" if traced]
+        for name, members in wanted:
+            path = Path(folder) / f"{name}{at}.npy"
+            tracks[name].append(np.lib.format.open_memmap(path, "w+", dtype, (steps, len(members))))
+            if len(members):
+                tapes.append(_tape(name == "s_out")(getattr(process, name), members, str(path)))
+    return tapes, tracks
+
+
+@cache
+def _tape(of_port: bool) -> Any:
+    """A process that writes a port's or a variable's values into a file, a row for each step."""
+    from lava.magma.core.decorator import implements, requires  # type: ignore[import-not-found]
+    from lava.magma.core.model.py.model import PyLoihiProcessModel  # type: ignore[import-not-found]
+    from lava.magma.core.model.py.ports import PyInPort, PyRefPort  # type: ignore[import-not-found]
+    from lava.magma.core.model.py.type import LavaPyType  # type: ignore[import-not-found]
+    from lava.magma.core.process.ports.ports import InPort, RefPort  # type: ignore[import-not-found]
+    from lava.magma.core.process.process import AbstractProcess  # type: ignore[import-not-found]
+    from lava.magma.core.resources import CPU  # type: ignore[import-not-found]
+    from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol  # type: ignore[import-not-found]
+
+    class Tape(AbstractProcess):
+        def __init__(self, what: Any, members: np.ndarray, path: str) -> None:
+            super().__init__(members=members, path=path)
+            self.port = InPort(what.shape) if of_port else RefPort(what.shape)
+            what.connect(self.port) if of_port else self.port.connect_var(what)
+
+    @implements(proc=Tape, protocol=LoihiProtocol)
+    @requires(CPU)
+    class TapeModel(PyLoihiProcessModel):
+        port: Any = LavaPyType(PyInPort.VEC_DENSE if of_port else PyRefPort.VEC_DENSE, float)
+
+        def __init__(self, proc_params: Any) -> None:
+            super().__init__(proc_params)
+            self.rows, self.members = np.load(proc_params["path"], mmap_mode="r+"), proc_params["members"]
+
+        def run_spk(self) -> None:
+            if of_port:
+                self.rows[self.time_step - 1] = self.port.recv()[self.members]
+
+        def post_guard(self) -> bool:
+            return not of_port
+
+        def run_post_mgmt(self) -> None:
+            self.rows[self.time_step - 1] = self.port.read()[self.members]
+
+    Tape.own_model = TapeModel
+    return Tape
 
 
 def _ties(network: dict[str, Any]) -> list[dict[str, Any]]:
@@ -204,16 +262,6 @@ def _ties(network: dict[str, Any]) -> list[dict[str, Any]]:
     piece = connected_components(csr_matrix((np.ones(len(ends)), ends.T), shape=(nodes, nodes)), directed=False)[1][:cells]
     firsts = [int(np.argmax(piece == each)) for each in np.unique(piece) if each != piece[0]]
     return [vars(LavaLinks(first, 0, np.empty(0, np.int64))) for first in firsts]
-
-
-def _samples(monitor: Any) -> np.ndarray:
-    (variables,) = monitor.get_data().values()
-    (array,) = variables.values()
-    return array.reshape(len(array), -1)
-
-
-def _whole(array: np.ndarray, floating: bool) -> np.ndarray:
-    return np.ascontiguousarray(array, np.float64 if floating else np.int64)
 
 
 def _flat(port: Any) -> Any:
@@ -284,13 +332,13 @@ def _own_process() -> Any:
             kept = np.where(self.soft, self.v - self.effective_vth, 0)
             self.v[:] = np.where(spike_vector, kept, self.v)
 
-    Holding.fixed_model = HoldingModel
+    Holding.own_model = HoldingModel
     return Holding
 
 
-def _connect(link: dict[str, Any], nodes: list[Any], network: dict[str, Any]) -> None:
-    """Put a connection process between two nodes."""
-    from scipy.sparse import csr_matrix
+def _connect(link: dict[str, Any], nodes: list[Any], copies: int) -> None:
+    """Put a connection process between two nodes, each of which holds so many copies of what the link connects."""
+    from scipy.sparse import csr_matrix, eye, kron
 
     source, target = nodes[link["source"]], nodes[link["target"]]
     if link["kind"] == CONV:
@@ -298,10 +346,14 @@ def _connect(link: dict[str, Any], nodes: list[Any], network: dict[str, Any]) ->
         source.s_out.reshape(process.s_in.shape).connect(process.s_in)
         _flat(process.a_out).connect(target.a_in)
         return
-    shape = (int(np.prod(target.a_in.shape)), int(np.prod(source.s_out.shape)))
+    shape = (int(np.prod(target.a_in.shape)) // copies, int(np.prod(source.s_out.shape)) // copies)
     place = (link["targets"], link["sources"])
-    weights: Any = csr_matrix((link["weights"], place), shape=shape)
-    delays: Any = None if link["delays"] is None else csr_matrix((link["delays"] + 1, place), shape=shape)
+
+    def matrix(values: np.ndarray) -> Any:
+        return kron(eye(copies, dtype=np.int32), csr_matrix((values.astype(np.int32), place), shape=shape), "csr")
+
+    weights: Any = matrix(link["weights"])
+    delays: Any = None if link["delays"] is None else matrix(link["delays"] + 1).astype(int)
     dense = link["kind"] == DENSE
     module = import_module(f"lava.proc.{'dense' if dense else 'sparse'}.process")
     options = _link_options(link)

@@ -1,6 +1,7 @@
 """A circuit as Lava processes: neurons of one kind in one process, synapses of one kind in one, for Lava's cost is by process."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -8,6 +9,9 @@ from spikesim.errors import UnsupportedError
 from spikesim.hardware.loihi.circuit import NO_LOW, Circuit
 from spikesim.hardware.loihi.lava_network import HOLDING, LIF, RESET, TERNARY, LavaCells, LavaLinks, LavaNetwork
 from spikesim.hardware.loihi.weights import EXCITATORY, INHIBITORY, MIXED, RANGES, sign_mode
+
+KINDS = (LIF, TERNARY, RESET, HOLDING)
+SIGNED = 2  # bits of a message that is -1, 0 or 1; with none Lava takes every spike for 1
 
 
 @dataclass(frozen=True)
@@ -19,19 +23,42 @@ class LavaForm:
     number: np.ndarray
 
 
-def lava_form(circuit: Circuit, steps: int, *, spikes: tuple[np.ndarray, np.ndarray] | None = None) -> LavaForm:
-    """The processes that compute what the circuit does in ``steps`` steps; spikes: (steps, neurons) sent besides its own trains."""
+def lava_form(circuit: Circuit, steps: int) -> LavaForm:
+    """The processes that compute what the circuit does in ``steps`` steps."""
     process, keys = _grouped(circuit)
     order = np.argsort(process, kind="stable")
     counts = np.bincount(process, minlength=len(keys) + 1)
     number = np.empty(circuit.neurons, np.int64)
     number[order] = np.arange(circuit.neurons) - np.repeat(np.cumsum(counts) - counts, counts)
     cells = tuple(_cells(circuit, key, np.flatnonzero(process == at)) for at, key in enumerate(keys))
-    sent = np.zeros((counts[-1], steps), np.int64)
-    for when, who in [(circuit.train_steps, circuit.train_neurons), *([spikes] if spikes else [])]:
-        early = when <= steps
-        sent[number[who[early]], when[early] - 1] = 1
-    return LavaForm(LavaNetwork(cells, tuple(_links(circuit, process, number)), (sent,) if counts[-1] else ()), process, number)
+    sent = _sent(number, int(counts[-1]), steps, circuit.train_steps, circuit.train_neurons)
+    return LavaForm(LavaNetwork(cells, tuple(_links(circuit, process, number, keys)), (sent,) if counts[-1] else ()), process, number)
+
+
+def side_by_side(form: LavaForm, circuit: Circuit, steps: int, bias: np.ndarray, sent: Sequence[tuple[np.ndarray, np.ndarray]],
+                 kept: tuple[np.ndarray, ...]) -> LavaNetwork:  # fmt: skip
+    """Copies of a network as one, for Lava's cost is by process: cells and inputs of a process one copy after the other.
+
+    bias: int64 (copies, neurons); sent: for each copy (steps, neurons) of its inputs' spikes; kept: for each process the cells of a
+    copy of which u and v are to be told.
+    """
+    copies, cells, inputs = len(bias), [], []
+    for at, each in enumerate(form.network.cells):
+        mantissa, exponent = mantissa_and_exponent(bias[:, form.process == at].reshape(-1))
+        parameters = {name: np.tile(value, copies) if isinstance(value, np.ndarray) else value for name, value in each.parameters.items()}
+        cells.append(LavaCells(each.kind, copies * each.size, parameters | {"bias_mant": mantissa, "bias_exp": exponent}))
+    for array in form.network.inputs:
+        inputs.append(np.concatenate([_sent(form.number, len(array), steps, *each) for each in sent]))
+    told = tuple((each.size * np.arange(copies)[:, None] + own).reshape(-1) for each, own in zip(form.network.cells, kept, strict=True))
+    return replace(form.network, cells=tuple(cells), inputs=tuple(inputs), copies=copies, traced=told)
+
+
+def _sent(number: np.ndarray, size: int, steps: int, when: np.ndarray, who: np.ndarray) -> np.ndarray:
+    """What the inputs send, int32 (size, steps)."""
+    made = np.zeros((size, steps), np.int32)
+    early = when <= steps
+    made[number[who[early]], when[early] - 1] = 1
+    return made
 
 
 def _grouped(circuit: Circuit) -> tuple[np.ndarray, list[tuple]]:
@@ -62,7 +89,7 @@ def _cells(circuit: Circuit, key: tuple, members: np.ndarray) -> LavaCells:
     if extra.any():  # a current was added to the bias
         own["bias_mant"], own["bias_exp"] = mantissa_and_exponent(circuit.cells["bias"][members])
     holding = {"period": own.pop("refractory"), "soft": own.pop("soft")}
-    name = (LIF, TERNARY, RESET, HOLDING)[kind]
+    name = KINDS[kind]
     if name == TERNARY:
         del own["vth"]
     more = {TERNARY: {"vth_hi": vth, "vth_lo": low}, RESET: {"interval": interval, "offset": offset}, HOLDING: holding}
@@ -81,10 +108,13 @@ def mantissa_and_exponent(bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mantissa, exponent
 
 
-def _links(circuit: Circuit, process: np.ndarray, number: np.ndarray) -> list[LavaLinks]:
+def _links(circuit: Circuit, process: np.ndarray, number: np.ndarray, cells: list[tuple]) -> list[LavaLinks]:
     """A connection process for each pair of processes, exponent and kind of sign; each port that rounds its sum has its own."""
+    signed = [KINDS[key[0]] == TERNARY for key in cells] + [False]
     exponents = np.array([port.exponent for port in circuit.ports] or [0])
     sources, exponent = circuit.sources, exponents[circuit.port]
+    if len(sources) == 0:
+        return []
     kind = np.where(circuit.weights < RANGES[INHIBITORY][0], 0, np.where(circuit.weights > 0, 1, 2))
     for at in np.flatnonzero(exponents < 0):
         own = circuit.port == at
@@ -97,7 +127,8 @@ def _links(circuit: Circuit, process: np.ndarray, number: np.ndarray) -> list[La
     order = np.argsort(which.reshape(-1), kind="stable")
     made = []
     for key, own in zip(keys.tolist(), np.split(order, np.cumsum(np.bincount(which.reshape(-1)))[:-1]), strict=True):
-        made += _distinct(key, number[sources[own]], number[circuit.targets[own]], circuit.weights[own], circuit.delays[own])
+        made += _distinct(key, number[sources[own]], number[circuit.targets[own]], circuit.weights[own], circuit.delays[own],
+                          SIGNED if signed[key[0]] else 0)  # fmt: skip
     return made
 
 
@@ -118,7 +149,8 @@ def _check_single(circuit: Circuit, source: np.ndarray, exponent: np.ndarray) ->
                                "the sum of each source and delay by itself; give each a receptor of its own")  # fmt: skip
 
 
-def _distinct(key: list[int], sources: np.ndarray, targets: np.ndarray, weights: np.ndarray, delays: np.ndarray) -> list[LavaLinks]:
+def _distinct(key: list[int], sources: np.ndarray, targets: np.ndarray, weights: np.ndarray, delays: np.ndarray,
+              message_bits: int) -> list[LavaLinks]:  # fmt: skip
     """Links without two synapses at one place of a matrix: the second synapse of a pair comes into a second process."""
     source, target, exponent, kind, _ = key
     order = np.lexsort((targets, sources))
@@ -130,5 +162,5 @@ def _distinct(key: list[int], sources: np.ndarray, targets: np.ndarray, weights:
     for k in range(int(copy.max(initial=-1)) + 1):
         own = copy == k
         made.append(LavaLinks(source, target, weights[own], sources[own], targets[own], delays[own] if delays.any() else None, exponent,
-                              mode=(MIXED, EXCITATORY, INHIBITORY)[kind]))  # fmt: skip
+                              mode=(MIXED, EXCITATORY, INHIBITORY)[kind], message_bits=message_bits))  # fmt: skip
     return made

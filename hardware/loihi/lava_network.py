@@ -48,18 +48,27 @@ class LavaLinks:
 
 @dataclass(frozen=True)
 class LavaNetwork:
-    """Cells, inputs and links; inputs: int64 (size, steps) arrays of what is sent in each step."""
+    """Cells, inputs and links; inputs: whole numbers (size, steps), what is sent in each step.
+
+    copies: cells and inputs hold so many copies, one after the other, of the network that the links are of. traced: for each cells
+    those whose u and v are told, int64; None for all.
+    """
 
     cells: tuple[LavaCells, ...]
     links: tuple[LavaLinks, ...]
     inputs: tuple[np.ndarray, ...] = ()
+    copies: int = 1
+    traced: tuple[np.ndarray, ...] | None = None
 
 
 @dataclass(frozen=True)
 class LavaResult:
-    """For each cells of a network int64 (steps, size): spikes, and u and v after each step (None if not asked for)."""
+    """For each cells of a network (steps, size): spikes, and (steps, traced) u and v after each step (None if not asked for).
+
+    int32, of floating-point models float64; seconds: of running all steps but the first, whose call builds and starts the processes.
+    """
 
     spikes: tuple[np.ndarray, ...]
     u: tuple[np.ndarray, ...] | None
     v: tuple[np.ndarray, ...] | None
-    seconds: float  # of running, without start and stop
+    seconds: float

@@ -5,53 +5,65 @@ from typing import Any
 
 import numpy as np
 
-from spikesim.errors import DescriptionError, KindError, unknown_name
+from spikesim.errors import DescriptionError, KindError, UnsupportedError, unknown_name
 from spikesim.hardware.loihi.emulator import Activity, Emulator
+from spikesim.hardware.loihi.fired import Traces, in_order, recording_of, traced
 from spikesim.hardware.loihi.image import ChipImage
 from spikesim.kernel import kernel
-from spikesim.network import COUNTS, RATE, SPIKES
 from spikesim.random import SOURCE, stream, word_of
-from spikesim.recording import Counts, Rate, Recording, Spikes, Trace, recorded
+from spikesim.recording import Recording
 from spikesim.stimulus import SpikeTrains
 
 BACKENDS = ("emulator", "lava")
+LAVA_OPTIONS = ("deadline", "silence")
 
 
 def run_image(image: ChipImage, steps: int, *, inputs: Any = None, currents: Any = None, backend: str = "emulator", seed: int = 0,
-              **options: Any) -> Recording:  # fmt: skip
+              threads: int | None = None, **options: Any) -> Recording:  # fmt: skip
     """Run ``steps`` steps (of 1 ms) from the start and return what the network's probes ask for, as `Recording`.
 
     inputs: for each input population `SpikeTrains`, or an array (steps, size) that is not 0 where a neuron fires, in place of
     the image's own trains or Poisson processes, which ``seed`` draws as the engines do. currents: for each population whole numbers
-    (size,) that are added to its bias in this run. backend: "emulator" or
-    "lava", whose ``options`` are those of `spikesim.hardware.loihi.lava.run_lava`.
+    (size,) that are added to its bias in this run. backend: "emulator", whose ``threads`` are by default as many as pay (the
+    spikes do not depend on it), or "lava", whose ``options`` are those of `spikesim.hardware.loihi.lava.run_lava`.
     """
-    if backend not in BACKENDS:
-        raise unknown_name("backend", backend, BACKENDS, where="run")
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
-        raise DescriptionError(f"run: expected a whole number of steps from 1 on, got {steps!r}")
-    sent = sent_spikes(image, inputs, int(steps), seed)
-    bias = run_bias(image, currents)
+    check_backend(steps, backend, threads, options)
+    sent, bias = sent_spikes(image, inputs, int(steps), seed), run_bias(image, currents)
     if backend == "lava":
         from spikesim.hardware.loihi.run_lava import run_in_lava
 
-        wanted = traced(image)
-        return _recording(image, int(steps), *run_in_lava(image, int(steps), sent, bias, wanted, options))
-    return emulate(image, int(steps), sent, bias)[0]
+        return run_in_lava(image, int(steps), [sent], [bias], **options)[0]
+    return emulate(image, int(steps), sent, bias, threads=threads)[0]
 
 
-def emulate(
-    image: ChipImage, steps: int, sent: tuple[np.ndarray, np.ndarray], bias: np.ndarray | None = None
-) -> tuple[Recording, Activity]:
+def check_backend(steps: Any, backend: str, threads: int | None, options: Mapping[str, Any]) -> None:
+    """Raise for steps that are no number, a backend that there is not, and options that it does not have."""
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
+        raise DescriptionError(f"run: expected a whole number of steps from 1 on, got {steps!r}")
+    if backend not in BACKENDS:
+        raise unknown_name("backend", backend, BACKENDS, where="run")
+    if backend == "lava" and threads is not None:
+        raise UnsupportedError(f"run: threads={threads} is for the emulator; Lava takes a process for each of its own, leave it out")
+    known = LAVA_OPTIONS if backend == "lava" else ("threads",)
+    for name in options:
+        if name not in known:
+            raise unknown_name("option", name, known, where=f"run: backend {backend!r}")
+
+
+def emulate(image: ChipImage, steps: int, sent: tuple[np.ndarray, np.ndarray], bias: np.ndarray | None = None, *,
+            threads: int | None = None) -> tuple[Recording, Activity]:  # fmt: skip
     """The recording and what each core did; sent: (steps, neurons) of the inputs' spikes, in time order."""
-    emulator = Emulator(image, bias=bias)
+    emulator = Emulator(image, bias=bias, threads=threads)
+    return record(emulator, steps, sent), emulator.activity
+
+
+def record(emulator: Emulator, steps: int, sent: tuple[np.ndarray, np.ndarray]) -> Recording:
+    """The recording of ``steps`` steps of an emulator at the start."""
+    image, wanted = emulator.image, traced(emulator.image)
     source = image.source_of_neuron
-    wanted = traced(image)
     (when, who), u, v = emulator.advance(steps, sent[0], source[sent[1]], source[wanted])
-    neurons = np.concatenate([image.neuron[who], sent[1]])
-    when = np.concatenate([when, sent[0]])
-    early = when <= steps
-    return _recording(image, steps, when[early], neurons[early], wanted, u, v), emulator.activity
+    fired = in_order((when, image.neuron[np.maximum(who, ~who)], np.where(who < 0, -1, 1)), (*sent, None), last=steps)
+    return recording_of(image, steps, fired, Traces(wanted, u, v))
 
 
 def sent_spikes(image: ChipImage, inputs: Any, steps: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -128,40 +140,3 @@ def run_bias(image: ChipImage, currents: Any) -> np.ndarray | None:
             raise DescriptionError(f"run: currents[{name!r}]: expected {image.starts[at + 1] - image.starts[at]} whole numbers below 2**20")
         bias[image.starts[at] : image.starts[at + 1]] += array.astype(np.int64)
     return bias[image.neuron]
-
-
-def traced(image: ChipImage) -> np.ndarray:
-    """The neurons whose u or v is recorded, int64."""
-    found = [image.starts[image.names.index(p.population)] + np.arange(p.start, p.stop, p.step)
-             for p in image.probes if p.variable in ("u", "v")]  # fmt: skip
-    return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
-
-
-def _recording(image: ChipImage, steps: int, when: np.ndarray, who: np.ndarray, traced: np.ndarray, u: np.ndarray,
-               v: np.ndarray) -> Recording:  # fmt: skip
-    """What the probes ask for; when, who: steps and neurons of all spikes; u, v: (steps, traced)."""
-    order = np.lexsort((who, when))
-    when, who = when[order], who[order]
-    spikes, traces, rates, counts = {}, {}, {}, {}
-    for probe in image.probes:
-        start = image.starts[image.names.index(probe.population)]
-        ids = np.arange(probe.start, probe.stop, probe.step)
-        own = np.isin(who, start + ids)
-        if probe.variable == SPIKES:
-            spikes[probe.population] = Spikes(when[own].astype(float), who[own] - start, ids)
-        elif probe.variable == COUNTS:
-            counts[probe.population] = Counts(ids, np.bincount(who[own] - start, minlength=probe.stop)[ids])
-        elif probe.variable == RATE:
-            rates[probe.population] = _rate(when[own], probe.every or 1.0, len(ids), steps)
-        else:
-            every = round(probe.every or 1.0)
-            values = (u if probe.variable == "u" else v)[every - 1 :: every, np.searchsorted(traced, start + ids)]
-            traces[probe.population, probe.variable] = Trace(every * np.arange(1.0, len(values) + 1), ids, values.astype(float))
-    return Recording(0.0, float(steps), 1.0, recorded("spikes", spikes), recorded("traces", traces), recorded("rates", rates),
-                     recorded("counts", counts))  # fmt: skip
-
-
-def _rate(when: np.ndarray, every: float, size: int, steps: int) -> Rate:
-    width, whole = round(every), steps // round(every)
-    bins = np.bincount((when - 1) // width, minlength=whole)[:whole]
-    return Rate(width * np.arange(1.0, whole + 1), 1e3 * bins / (size * width), float(width))

@@ -1,16 +1,20 @@
 """An image run by Lava: its tables unrolled again into a circuit, and that into processes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from spikesim.hardware.loihi.circuit import Circuit, Port
+from spikesim.hardware.loihi.fired import Traces, in_order, recording_of, traced
 from spikesim.hardware.loihi.image import ChipImage, ranges
 from spikesim.hardware.loihi.lava import run_lava
-from spikesim.hardware.loihi.lava_form import lava_form
+from spikesim.hardware.loihi.lava_form import LavaForm, lava_form, side_by_side
+from spikesim.hardware.loihi.lava_network import LavaResult
+from spikesim.recording import Recording
 
 
-def circuit_of_image(image: ChipImage, bias: np.ndarray | None = None) -> Circuit:
+def circuit_of_image(image: ChipImage) -> Circuit:
     """The circuit that an image holds, read from its cores' tables alone."""
     source_of = image.source_of_neuron
     neuron_of = np.argsort(source_of)
@@ -28,8 +32,6 @@ def circuit_of_image(image: ChipImage, bias: np.ndarray | None = None) -> Circui
     cells = {name: np.zeros(image.neurons, np.int64) for name in image.cells}
     for name, values in image.cells.items():
         cells[name][image.neuron] = values
-    if bias is not None:
-        cells["bias"][image.neuron] = bias
     ports = tuple(Port(int(p), str(k), int(e)) for k, (p, e) in enumerate(zip(image.port_population, image.port_exponent, strict=True)))
     return Circuit(image.names, image.shapes, image.starts, image.inputs, cells, ports,
                    np.searchsorted(sources[order], np.arange(image.neurons + 1)), targets[order].astype(np.int32),
@@ -37,17 +39,38 @@ def circuit_of_image(image: ChipImage, bias: np.ndarray | None = None) -> Circui
                    np.empty(0, np.int64), np.empty(0, np.int64), image.rates)  # fmt: skip
 
 
-def run_in_lava(image: ChipImage, steps: int, sent: tuple[np.ndarray, np.ndarray], bias: np.ndarray | None, wanted: np.ndarray,
-                options: dict[str, Any]) -> tuple[np.ndarray, ...]:  # fmt: skip
-    """Steps and neurons of all spikes, the neurons ``wanted``, and their u and v, int64 (steps, wanted)."""
-    form = lava_form(circuit_of_image(image, bias), steps, spikes=sent)
-    (result,) = run_lava([form.network], steps, traces=len(wanted) > 0, **options)
-    when, who = [sent[0]], [sent[1]]
+def run_in_lava(image: ChipImage, steps: int, sent: Sequence[tuple[np.ndarray, np.ndarray]], biases: Sequence[np.ndarray | None],
+                **options: Any) -> list[Recording]:  # fmt: skip
+    """A recording for each of the runs, which ``sent`` and ``biases`` are for: copies of the image side by side in one run of Lava."""
+    circuit = circuit_of_image(image)
+    form = lava_form(circuit, steps)
+    bias = np.stack([_by_neuron(image, circuit.cells["bias"], bias) for bias in biases])
+    wanted = traced(image)
+    kept = tuple(np.unique(form.number[wanted[form.process[wanted] == at]]) for at in range(len(form.network.cells)))
+    (result,) = run_lava([side_by_side(form, circuit, steps, bias, sent, kept)], steps, traces=len(wanted) > 0, **options)
+    return [_recording(image, form, result, steps, run, len(sent), sent[run], wanted, kept) for run in range(len(sent))]
+
+
+def _by_neuron(image: ChipImage, own: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+    made = own.copy()
+    if bias is not None:
+        made[image.neuron] = bias
+    return made
+
+
+def _recording(image: ChipImage, form: LavaForm, result: LavaResult, steps: int, run: int, runs: int, sent: tuple[np.ndarray, np.ndarray],
+               wanted: np.ndarray, kept: tuple[np.ndarray, ...]) -> Recording:  # fmt: skip
+    """That of one of the ``runs`` that a result is of."""
+    parts: list[Any] = [(*sent, None)]
     for at, spikes in enumerate(result.spikes):
         members = np.flatnonzero(form.process == at)
-        fired, number = np.nonzero(spikes)
-        when.append(fired + 1)
-        who.append(members[number])
-    traces = [np.stack([array[form.process[i]][:, form.number[i]] for i in wanted], axis=1) if array is not None
-              else np.zeros((steps, 0), np.int64) for array in (result.u, result.v)]  # fmt: skip
-    return np.concatenate(when), np.concatenate(who), wanted, *traces
+        own = spikes.reshape(steps, runs, len(members))[:, run]
+        fired, number = np.nonzero(own)
+        parts.append((fired + 1, members[number], own[fired, number]))
+    traces = np.zeros((2, steps, len(wanted)), np.int64)
+    for at in np.unique(form.process[wanted]):
+        here = form.process[wanted] == at
+        column = np.searchsorted(kept[at], form.number[wanted[here]])
+        for k, found in enumerate((result.u, result.v)):
+            traces[k][:, here] = found[at].reshape(steps, runs, -1)[:, run][:, column]  # type: ignore[index]
+    return recording_of(image, steps, in_order(*parts, last=steps), Traces(wanted, *traces))

@@ -8,7 +8,7 @@ cores; what it sends it puts into scheduler bits of its own, which the owner of 
 import numpy as np
 from numba import njit
 
-from spikesim.hardware.truenorth.native import lowest_bit
+from spikesim.bits import lowest_bit
 from spikesim.hardware.truenorth.neuron import LEAK_ROW, THRESHOLD_ROW, drawn, place, random_byte, random_half, step
 from spikesim.kernel import kernel
 from spikesim.prefetch import prefetch

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from spikesim.barrier import BARRIER
 from spikesim.connectivity.procedural import Rows
 from spikesim.connectivity.tables import BLOCK, Table
 from spikesim.engine.delivery import DUE
 from spikesim.engine.memory import Row, lines
-from spikesim.engine.native import BARRIER
 from spikesim.engine.plan import ALONG, CELLS, CONV, DENSE, DRIVE, FUTURE, HELD, NOISE, PHASES, PLAN, ROWS, SAMPLER, TABLE, WORDS
 from spikesim.engine.procedural import KERNELS, VECTORS
 from spikesim.engine.records import along_record, conv_record, dense_record

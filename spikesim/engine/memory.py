@@ -8,7 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 
-LINE, PAGE = 64, 4096  # bytes
+from spikesim.barrier import LINE
+
+PAGE = 4096  # bytes
 
 
 def lines(count: int, size: int, dtype: str) -> np.ndarray:

@@ -1,20 +1,9 @@
-"""The few things numba does not offer by itself: raw pointers, time stamps,
-calls by address, a barrier between threads."""
-
-import platform
-import sys
+"""The few things numba does not offer by itself: raw pointers, time stamps, calls by address."""
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-
-from spikesim.engine.memory import LINE
-
-SPINS = 50_000  # looks at the barrier before a thread goes to sleep: longer than threads usually wait for each other
-FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 0) if sys.platform == "linux" else 0  # the system call's number
-WAIT, WAKE, ALL = 128, 129, 2**31 - 1  # private futexes
-BARRIER = 3  # cache lines: arrivals so far, turns that are over, sleepers
 
 
 @intrinsic
@@ -108,18 +97,6 @@ def marks(typingctx, address, dtype):
 
 
 @intrinsic
-def ones(typingctx, word):
-    """How many bits of an int64 are 1."""
-    return types.int64(types.int64), lambda context, builder, signature, args: builder.ctpop(args[0])
-
-
-@intrinsic
-def first_one(typingctx, word):
-    """The place of the lowest bit of an int64 that is 1, WORD if there is none."""
-    return types.int64(types.int64), lambda context, builder, signature, args: builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
-
-
-@intrinsic
 def ticks(typingctx):
     """The processor's time stamp (int64)."""
 
@@ -140,58 +117,3 @@ def call_sweep(typingctx, function, first, last, addresses, constants):
         return builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
 
     return types.int64(types.int64, types.int64, types.int64, types.int64, types.int64), codegen
-
-
-@intrinsic
-def _add_atomic(typingctx, address, value):
-    def codegen(context, builder, signature, args):
-        place = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
-        return builder.atomic_rmw("add", place, args[1], "seq_cst")
-
-    return types.int64(types.int64, types.int64), codegen
-
-
-@intrinsic
-def _load_atomic(typingctx, address):
-    def codegen(context, builder, signature, args):
-        place = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
-        return builder.load_atomic(place, "seq_cst", 8)
-
-    return types.int64(types.int64), codegen
-
-
-_system_call = types.ExternalFunction("syscall", types.int64(*[types.int64] * 7))
-_give_way = types.ExternalFunction("sched_yield", types.int32())
-
-
-@njit
-def _sleep(address, turn):
-    """Sleep while the int32 at ``address`` is ``turn``, or a little."""
-    if FUTEX:
-        _system_call(FUTEX, address, WAIT, turn, 0, 0, 0)
-    else:
-        _give_way()
-
-
-@njit
-def wait_for_all(address, threads, turn):
-    """Return when ``threads`` threads have called this ``turn + 1`` times.
-
-    address: of BARRIER cache lines, zeros at first. A thread looks SPINS times, then sleeps, so that one that is kept from
-    running gets a core: a thread that only gives its time slice away is at once given the next one.
-    """
-    turns_at, sleepers_at = address + LINE, address + 2 * LINE
-    goal, spins = threads * (turn + 1), SPINS
-    if _add_atomic(address, 1) + 1 == goal:
-        _add_atomic(turns_at, 1)
-        if _load_atomic(sleepers_at) and FUTEX:
-            _system_call(FUTEX, turns_at, WAKE, ALL, 0, 0, 0)
-        return
-    while _load_atomic(address) < goal and spins > 0:
-        spins -= 1
-    if _load_atomic(address) >= goal:
-        return
-    _add_atomic(sleepers_at, 1)
-    while _load_atomic(address) < goal:
-        _sleep(turns_at, turn)
-    _add_atomic(sleepers_at, -1)

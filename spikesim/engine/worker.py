@@ -9,11 +9,13 @@ populations that are connected without delay). A thread writes nothing that anot
 import numpy as np
 from numba import carray, njit
 
+from spikesim.barrier import wait_for_all
+from spikesim.bits import lowest_bit, ones
 from spikesim.connectivity.tables import BLOCK
 from spikesim.draws import reached
 from spikesim.engine.blocks import deliver_along, deliver_conv, deliver_dense
 from spikesim.engine.delivery import DUE, deliver_graded, deliver_segments
-from spikesim.engine.native import WORD, call_sweep, first_one, marks, ones, pointer, pointer_like, ticks, wait_for_all
+from spikesim.engine.native import WORD, call_sweep, marks, pointer, pointer_like, ticks
 from spikesim.engine.parts import share, slot_of, span
 from spikesim.engine.plan import ALONG, CELLS, CONV, DELIVERY, DENSE, FUTURE, MEETING, ROWS, SAMPLER, STIMULI, TABLE, UPDATE, WORDS
 from spikesim.engine.procedural import arrive, deliver_rows
@@ -222,11 +224,11 @@ def _collect(fired_at, dtype, first, last, out, at):
         while at < end:  # eight at once, for the end of each word's loop is hard to foresee; what is too much is overwritten
             if at + 8 <= len(out):
                 for k in range(8):
-                    out[at + k] = start + first_one(word)
+                    out[at + k] = start + lowest_bit(word)
                     word &= word - 1
                 at = min(at + 8, end)
             else:
-                out[at] = start + first_one(word)
+                out[at] = start + lowest_bit(word)
                 word &= word - 1
                 at += 1
     return at

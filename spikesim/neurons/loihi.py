@@ -44,27 +44,43 @@ class ShiftedSum(Receptor):
         return {"scale": 2.0**self.exponent}
 
 
-def integer_step(v, u, refractory, clock, fault, found, current, jump, conductance, pull, injected,
-                 keep_u, keep_v, bias, threshold, low, kept_share, period, interval, offset, widest, edge):  # fmt: skip
-    """One step in whole numbers, which float64 holds; what is cut is cut towards zero, u wraps, v stops at its ends."""
-    clock = clock + 1.0
-    reset = clock - interval * math.floor(clock / interval) == offset
-    u = 0.0 if reset else u
-    v = 0.0 if reset else v
-    u = u * keep_u
-    u = (math.floor(u) if u > 0.0 else math.ceil(u)) + 64.0 * jump
-    wrong = fault == 0.0 and (abs(jump) >= widest or u > edge or u <= -edge)
-    found = (jump if abs(jump) >= widest else u) if wrong else found
-    fault = clock if wrong else fault
-    u = u - 16777216.0 if u > 8388608.0 else u + 16777216.0 if u <= -8388608.0 else u
-    integrated = v * keep_v
-    integrated = (math.floor(integrated) if integrated > 0.0 else math.ceil(integrated)) + u + bias + math.floor(injected)
-    integrated = min(max(integrated, -8388607.0), 8388607.0)
-    v = v if refractory > 0.0 else integrated
-    refractory = refractory - 1.0 if refractory > 0.0 else refractory
-    spike = v > threshold or v < low
-    v = kept_share * (v - threshold) if spike else v
-    return v, u, period if spike else refractory, clock, fault, found, spike
+def either(up, down):
+    """A spike of a neuron that sends but one kind."""
+    return up or down
+
+
+def signed(up, down):
+    """The size of a ternary neuron's spike."""
+    return up * 1 - down * 1
+
+
+def integers(sent: Callable) -> Callable:
+    """The step of a neuron that sends ``sent`` of whether it is above its threshold and whether it is below its lower one."""
+
+    def step(v, u, refractory, clock, fault, found, current, jump, conductance, pull, injected,
+             keep_u, keep_v, bias, threshold, low, kept_share, period, interval, offset, widest, edge):  # fmt: skip
+        """One step in whole numbers, which float64 holds; what is cut is cut towards zero, u wraps, v stops at its ends."""
+        clock = clock + 1.0
+        reset = clock - interval * math.floor(clock / interval) == offset
+        u = 0.0 if reset else u
+        v = 0.0 if reset else v
+        u = u * keep_u
+        u = (math.floor(u) if u > 0.0 else math.ceil(u)) + 64.0 * jump
+        wrong = fault == 0.0 and (abs(jump) >= widest or u > edge or u <= -edge)
+        found = (jump if abs(jump) >= widest else u) if wrong else found
+        fault = clock if wrong else fault
+        u = u - 16777216.0 if u > 8388608.0 else u + 16777216.0 if u <= -8388608.0 else u
+        integrated = v * keep_v
+        integrated = (math.floor(integrated) if integrated > 0.0 else math.ceil(integrated)) + u + bias + math.floor(injected)
+        integrated = min(max(integrated, -8388607.0), 8388607.0)
+        v = v if refractory > 0.0 else integrated
+        refractory = refractory - 1.0 if refractory > 0.0 else refractory
+        spike = v > threshold or v < low
+        size = sent(v > threshold, v < low)
+        v = kept_share * (v - threshold) if spike else v
+        return v, u, period if spike else refractory, clock, fault, found, size
+
+    return step
 
 
 class LoihiLIF(Neuron):
@@ -78,7 +94,7 @@ class LoihiLIF(Neuron):
     |------------|----------------|---------|
     | du, dv     | 0 to 4095      | decays of current and potential, in 1/4096 a step |
     | vth        | 0 to 131071    | threshold, in units of 64 |
-    | vth_low    | -131072 to 0   | v < 64 vth_low is a spike too (ternary neuron); None for none |
+    | vth_low    | -131072 to 0   | v < 64 vth_low is a spike of size -1 (ternary neuron); None for none |
     | bias_mant  | -4096 to 4095  | mantissa of the bias |
     | bias_exp   | -8 to 7        | its exponent; the chip has 0 to 7 |
     | refractory | 0 to 64        | steps after a spike in which v is held |
@@ -115,6 +131,7 @@ class LoihiLIF(Neuron):
             if getattr(self, name) not in known:
                 raise DescriptionError(f"LoihiLIF.{name}: expected {' or '.join(map(repr, known))}, got {getattr(self, name)!r}")
         self._check_low()
+        object.__setattr__(self, "GRADED", self.vth_low is not None)
         for name in ("du", "dv", "vth", "bias_mant", "bias_exp", "refractory"):
             value = getattr(self, name)
             if isinstance(value, Distribution):
@@ -135,7 +152,7 @@ class LoihiLIF(Neuron):
             raise DescriptionError("LoihiLIF.vth_low: a ternary neuron has neither a soft reset nor a refractory time")
 
     def membrane(self) -> Callable:
-        return integer_step
+        return integers(signed if self.GRADED else either)
 
     def coefficients(self, h):
         strict = self.overflow == "strict"

@@ -1,0 +1,81 @@
+"""What a run gave, on whatever backend, as the recording that the network's probes ask for."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikesim.hardware.loihi.circuit import NO_LOW
+from spikesim.hardware.loihi.image import ChipImage
+from spikesim.network import COUNTS, RATE, SPIKES
+from spikesim.recording import Counts, Rate, Recording, Spikes, Trace, recorded
+
+
+@dataclass(frozen=True)
+class Fired:
+    """Spikes in the order of steps and neurons: steps (from 1 on), neurons of the network, sizes (1, or -1 of ternary neurons)."""
+
+    steps: np.ndarray
+    neurons: np.ndarray
+    sizes: np.ndarray
+
+
+@dataclass(frozen=True)
+class Traces:
+    """u and v (steps, neurons) of the ``neurons`` of which one is recorded, in their order."""
+
+    neurons: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+
+
+def in_order(*parts: tuple[np.ndarray, np.ndarray, np.ndarray | None], last: int) -> Fired:
+    """All spikes of the parts (steps, neurons, and sizes or None where all are 1) up to the step ``last``."""
+    steps, neurons = (np.concatenate([part[k] for part in parts]) for k in range(2))  # type: ignore[misc]
+    sizes = np.concatenate([np.ones(len(part[0]), np.int32) if part[2] is None else part[2] for part in parts])
+    order = np.lexsort((neurons, steps))
+    order = order[steps[order] <= last]
+    return Fired(steps[order], neurons[order], sizes[order].astype(np.int32))
+
+
+def traced(image: ChipImage) -> np.ndarray:
+    """The neurons whose u or v is recorded, int64."""
+    found = [image.starts[image.names.index(p.population)] + np.arange(p.start, p.stop, p.step)
+             for p in image.probes if p.variable in ("u", "v")]  # fmt: skip
+    return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+
+
+def ternary(image: ChipImage) -> np.ndarray:
+    """The neurons that send negative spikes, too, bool (neurons,)."""
+    made = np.zeros(image.neurons, bool)
+    made[image.neuron] = image.cells["vth_low"] != NO_LOW
+    return made
+
+
+def recording_of(image: ChipImage, steps: int, fired: Fired, traces: Traces) -> Recording:
+    """What the probes ask for."""
+    graded = ternary(image)
+    spikes, sampled, rates, counts = {}, {}, {}, {}
+    for probe in image.probes:
+        start = int(image.starts[image.names.index(probe.population)])
+        ids = np.arange(probe.start, probe.stop, probe.step)
+        own = np.isin(fired.neurons, start + ids)
+        when, who = fired.steps[own], fired.neurons[own] - start
+        if probe.variable == SPIKES:
+            sizes = fired.sizes[own] if graded[start] else None
+            spikes[probe.population] = Spikes(when.astype(float), who, ids, sizes)  # type: ignore[arg-type]
+        elif probe.variable == COUNTS:
+            counts[probe.population] = Counts(ids, np.bincount(who, minlength=probe.stop)[ids])
+        elif probe.variable == RATE:
+            rates[probe.population] = _rate(when, probe.every or 1.0, len(ids), steps)
+        else:
+            every = round(probe.every or 1.0)
+            values = getattr(traces, probe.variable)[every - 1 :: every, np.searchsorted(traces.neurons, start + ids)]
+            sampled[probe.population, probe.variable] = Trace(every * np.arange(1.0, len(values) + 1), ids, values.astype(float))
+    return Recording(0.0, float(steps), 1.0, recorded("spikes", spikes), recorded("traces", sampled), recorded("rates", rates),
+                     recorded("counts", counts))  # fmt: skip
+
+
+def _rate(when: np.ndarray, every: float, size: int, steps: int) -> Rate:
+    width, whole = round(every), steps // round(every)
+    bins = np.bincount((when - 1) // width, minlength=whole)[:whole]
+    return Rate(width * np.arange(1.0, whole + 1), 1e3 * bins / (size * width), float(width))

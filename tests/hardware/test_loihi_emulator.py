@@ -1,0 +1,134 @@
+"""The emulator of Loihi: any number of threads, blocks and either kernel give the same as the engine."""
+
+import numpy as np
+import pytest
+
+import spikesim as sim
+from spikesim.errors import CapacityError, DescriptionError, NameUnknownError, UnsupportedError
+from spikesim.hardware import map_to
+from spikesim.hardware.loihi.emulator import Emulator
+from spikesim.hardware.loihi.kernels import ALL, How
+from spikesim.hardware.loihi.layout import layout_of
+
+NONE = np.empty(0, np.int64)
+
+
+def recurrent(neurons=900, fan_out=20, **parameters):
+    """Neurons that fire by their bias, with weights and delays of all kinds, and a Poisson input."""
+    rng = np.random.default_rng(0)
+    net = sim.Network()
+    receptors = {"input": sim.ShiftedSum(), "fine": sim.ShiftedSum(exponent=-3), "coarse": sim.ShiftedSum(exponent=4)}
+    lif = sim.LoihiLIF(du=600.0, dv=90.0, vth=300.0, bias_mant=rng.integers(0, 900, neurons), receptors=receptors, **parameters)
+    cells = net.population("cells", neurons, lif, initial={"u": rng.integers(-900, 900, neurons), "v": rng.integers(-9000, 9000, neurons)})
+    source = net.population("source", 50, sim.Poisson(rate=100.0))
+    for sender, receptor in ((cells, "input"), (source, "fine"), (cells, "coarse")):
+        weights = 2.0 * rng.integers(-60, 66, len(sender) * fan_out)
+        delays = rng.integers(1, 64, len(weights)).astype(float)
+        net.project(sender, cells, sim.FixedOutdegree(fan_out, multapses=False), weight=weights, delay=delays, receptor=receptor)
+    net.record(cells)
+    for variable in "uv":
+        net.record(cells[5:600:7], variable)
+    return net
+
+
+def same(found, wanted):
+    assert len(wanted.spikes["cells"]) > 200
+    np.testing.assert_array_equal(found.spikes["cells"].times, wanted.spikes["cells"].times)
+    np.testing.assert_array_equal(found.spikes["cells"].ids, wanted.spikes["cells"].ids)
+    np.testing.assert_array_equal(found.spikes["cells"].sizes, wanted.spikes["cells"].sizes)
+    for variable in "uv":
+        np.testing.assert_array_equal(found.trace("cells", variable).values, wanted.trace("cells", variable).values)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"refractory": 3.0}, {"reset": "subtract"}, {"interval": 11, "offset": 4}, {"vth_low": -200}])
+def test_any_number_of_threads(parameters):
+    """Cores are divided among threads, more than there are, too; the recording is that of the engine."""
+    net = recurrent(**parameters)
+    image = map_to(net, "loihi1", cores=np.random.default_rng(1).integers(0, 7, 900), compare=False)
+    wanted = sim.Simulation(net, dt=1.0, progress=False).run(80.0, progress=False)
+    for threads in (None, 1, 2, 5, 40):
+        same(image.run(80, threads=threads), wanted)
+
+
+def test_both_kernels():
+    """Neurons without variants that fit 32 bits have a kernel of their own; it gives what the one for all neurons gives."""
+    image = map_to(recurrent(), "loihi1", compare=False)
+    plain, wide = Emulator(image), Emulator(image)
+    assert plain.how == How(True, False, 6 * 64)
+    cells = np.zeros((len(wide.tiles.begins), 12, 64), np.int32)
+    cells[:, :6] = wide.tiles.cells.reshape(-1, 6, 64)
+    cells[:, 6], cells[:, 10] = -(2**31), 1  # never below the lower threshold
+    wide.tiles, wide.how = wide.tiles._replace(cells=cells.reshape(-1)), How(False, False, ALL)
+    found, wanted = (emulator.advance(200, NONE, NONE) for emulator in (plain, wide))
+    assert len(found[0][0]) > 1000
+    np.testing.assert_array_equal(found[0], wanted[0])
+    np.testing.assert_array_equal(plain.u, wide.u)
+    np.testing.assert_array_equal(plain.v, wide.v)
+    assert abs(plain.u).max() > 100_000
+    np.testing.assert_array_equal(plain.activity.active, wide.activity.active)
+
+
+@pytest.mark.parametrize(("weight", "inputs"), [(255.0, 1100), (-256.0, 1100)])
+def test_input_that_leaves_32_bits(weight, inputs):
+    """Where all synapses at once would bring more than 32 bits hold, the update is done in 64, as the engine does it."""
+    net = sim.Network()
+    ids = np.tile(np.arange(inputs), 6)
+    source = net.population("source", inputs, sim.SpikeTrains(times=np.repeat(np.arange(1.0, 7.0), inputs), ids=ids))
+    cells = net.population("cells", 3, sim.LoihiLIF(du=0.0, dv=4095.0, vth=131071, receptors={"input": sim.ShiftedSum(exponent=3)}))
+    net.project(source, cells, sim.AllToAll(), weight=weight, delay=1.0)
+    for variable in "uv":
+        net.record(cells, variable)
+    image = map_to(net, "loihi1", compare=False)
+    assert not Emulator(image).how.plain
+    found, wanted = image.run(12), sim.Simulation(net, dt=1.0, progress=False).run(12.0, progress=False)
+    for variable in "uv":
+        np.testing.assert_array_equal(found.trace("cells", variable).values, wanted.trace("cells", variable).values)
+
+
+def test_more_than_a_block():
+    """Targets are counted in 16 bits within a block, and so are the synapses after a head: more make more of both."""
+    cores, size = 66, 1024
+    net = sim.Network()
+    source = net.population("source", 2, sim.SpikeTrains(times=[3.0, 5.0], ids=[0, 1]))
+    cells = net.population("cells", cores * size, sim.LoihiLIF(vth=1.0, dv=0.0, du=4095.0))
+    net.project(source, cells, sim.AllToAll(), weight=2.0, delay=1.0)
+    image = map_to(net, "loihi1", cores=np.arange(cores * size) // size, compare=False)
+    assert len(layout_of(image, 1).blocks) == 3
+    emulator = Emulator(image, threads=1)
+    (when, who), _, _ = emulator.advance(8, np.array([3, 5]), cores * size + np.arange(2))
+    np.testing.assert_array_equal(when, np.repeat([4, 6], cores * size))
+    np.testing.assert_array_equal(who, np.tile(np.arange(cores * size), 2))
+    assert emulator.activity.spikes.tolist() == [2] * (cores * size) + [1, 1]
+
+
+def test_reset_begins_anew():
+    """A run after `reset` is that of a new emulator, with another bias if one is given."""
+    image = map_to(recurrent(), "loihi1", compare=False)
+    emulator = Emulator(image)
+    first = emulator.advance(40, NONE, NONE)[0]
+    bias = image.cells["bias"] // 2
+    emulator.reset(bias)
+    np.testing.assert_array_equal(emulator.advance(40, NONE, NONE)[0], Emulator(image, bias=bias).advance(40, NONE, NONE)[0])
+    emulator.reset()
+    np.testing.assert_array_equal(emulator.advance(40, NONE, NONE)[0], first)
+
+
+def test_options():
+    """An option that a backend does not have is named, with those that it has."""
+    image = map_to(recurrent(30, 2), "loihi1", compare=False)
+    with pytest.raises(DescriptionError, match="threads must be a whole number from 1 on, got 0"):
+        image.run(5, threads=0)
+    with pytest.raises(NameUnknownError, match=r"run: backend 'emulator': unknown option 'deadline'; known: threads"):
+        image.run(5, deadline=3.0)
+    with pytest.raises(NameUnknownError, match=r"backend 'lava': unknown option 'silent'; did you mean 'silence'\?"):
+        image.run(5, backend="lava", silent=3.0)
+    with pytest.raises(UnsupportedError, match="threads=2 is for the emulator"):
+        image.run(5, backend="lava", threads=2)
+
+
+def test_a_core_beyond_all_chips():
+    net = sim.Network()
+    net.population("cells", 70_000, sim.LoihiLIF())
+    image = map_to(net, "loihi1", compare=False)
+    with pytest.raises(CapacityError, match=r"core 0 has more than 65,536 compartments"):
+        Emulator(type(image)(**{**vars(image), "core_starts": np.array([0, 70_000])}))
