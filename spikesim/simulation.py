@@ -15,7 +15,7 @@ from spikesim.compiler.grid import on_grid
 from spikesim.description import checked_number, limits
 from spikesim.engine import ENGINES, engine_class
 from spikesim.engine.state import State, initial_state
-from spikesim.errors import DescriptionError, FileFormatError, KindError, SpikesimError, UnsupportedError, unknown_name
+from spikesim.errors import ChipOverflowError, DescriptionError, FileFormatError, KindError, SpikesimError, UnsupportedError, unknown_name
 from spikesim.interrupt import Interrupt
 from spikesim.machine import cores
 from spikesim.network import Network
@@ -24,7 +24,7 @@ from spikesim.progress import Progress
 from spikesim.random import LARGEST_STEP
 from spikesim.recorder import Recorder
 from spikesim.recording import Recording
-from spikesim.trials import Confidence, Silence, check_until, run_trial, trials_of
+from spikesim.trials import Confidence, Silence, check_states, check_until, run_trial, trials_of
 
 CHUNK_SECONDS = 0.1  # how long one call into an engine should take: the delay of Ctrl-C and of the progress bar
 NEURONS_PER_THREAD = 2_000  # below this, threads wait for each other longer than they work
@@ -109,16 +109,8 @@ class Simulation:
                 pace = CHUNK_SECONDS / max(time.perf_counter() - started, 1e-6)
                 chunk = max(1, min(int(count * pace), 10 * count))
             self.recording = recorder.finish()
-        self._check_states()
+        check_states(self.network, self.engine, self.program.dt)
         return self.recording
-
-    def _check_states(self) -> None:
-        """Raise if a model that counts in whole numbers says that its neurons must not be where they are."""
-        exact = [(at, p) for at, p in enumerate(self.network.populations.values()) if isinstance(p.model, Neuron) and p.model.EXACT]
-        values = self.engine.snapshot().values if exact else ()
-        for at, population in exact:
-            state = dict(zip(population.model.variables(), values[at], strict=True))  # type: ignore[union-attr]
-            population.model.check_state(population.name, state, self.program.dt)  # type: ignore[union-attr]
 
     def reset(self) -> None:
         """Return to time 0, without building anything anew."""
@@ -134,7 +126,8 @@ class Simulation:
         of `Poisson` sources. seeds: of the random numbers drawn in each trial; without them all trials see the same. until: end
         a trial earlier, by `spikesim.trials.Silence` or `Confidence`; its recording ends there. Connections, parameters and
         initial values are those of the simulation, whose own state is left as it is. Ctrl-C stops between two trials;
-        `recordings` then holds those that are done.
+        `recordings` then holds those that are done. Raises `ChipOverflowError` for the first trial in which a neuron that must not
+        (`LoihiLIF(overflow="strict")`) has left its range; `recordings` holds all trials then, too.
         """
         steps = int(on_grid(checked_number(duration, "trials: duration", DURATION), self.program.dt, "trials: duration"))
         check_until(self.program, until)
@@ -146,6 +139,7 @@ class Simulation:
             )
         workers = min(len(trials), cores()) if self.engine_name == "cpu" else 1
         results: list[Recording | None] = [None] * len(trials)
+        faults: dict[int, ChipOverflowError] = {}
         with Interrupt() as interrupt, Progress.of_trials(len(trials), shown=progress) as bar:
 
             def work(worker: int, engine: Any) -> None:
@@ -154,6 +148,10 @@ class Simulation:
                         return
                     results[at] = run_trial(self.network, engine, steps, trials[at], until)
                     bar.tick(1)
+                    try:
+                        check_states(self.network, engine, program.dt)
+                    except ChipOverflowError as error:
+                        faults[at] = error
 
             try:
                 with ThreadPoolExecutor(workers) as pool:
@@ -162,6 +160,8 @@ class Simulation:
                         done.result()
             finally:
                 self.recordings = [recording for recording in results if recording is not None]
+        for at in sorted(faults):
+            raise ChipOverflowError(f"trial {at}: {faults[at]}")
         return self.recordings
 
     def save(self, path: str | Path) -> None:
