@@ -15,7 +15,7 @@ from spikesim.compiler.grid import on_grid
 from spikesim.description import checked_number, limits
 from spikesim.engine import ENGINES, engine_class
 from spikesim.engine.state import State, initial_state
-from spikesim.errors import DescriptionError, FileFormatError, KindError, SpikesimError, UnsupportedError, unknown_name
+from spikesim.errors import ChipOverflowError, DescriptionError, FileFormatError, KindError, SpikesimError, UnsupportedError, unknown_name
 from spikesim.interrupt import Interrupt
 from spikesim.machine import cores
 from spikesim.network import Network
@@ -24,7 +24,7 @@ from spikesim.progress import Progress
 from spikesim.random import LARGEST_STEP
 from spikesim.recorder import Recorder
 from spikesim.recording import Recording
-from spikesim.trials import Confidence, Silence, check_until, run_trial, trials_of
+from spikesim.trials import Confidence, Silence, check_states, check_until, run_trial, trials_of
 
 CHUNK_SECONDS = 0.1  # how long one call into an engine should take: the delay of Ctrl-C and of the progress bar
 NEURONS_PER_THREAD = 2_000  # below this, threads wait for each other longer than they work
@@ -109,16 +109,8 @@ class Simulation:
                 pace = CHUNK_SECONDS / max(time.perf_counter() - started, 1e-6)
                 chunk = max(1, min(int(count * pace), 10 * count))
             self.recording = recorder.finish()
-        self._check_states()
+        check_states(self.network, self.engine, self.program.dt)
         return self.recording
-
-    def _check_states(self) -> None:
-        """Raise if a model that counts in whole numbers says that its neurons must not be where they are."""
-        exact = [(at, p) for at, p in enumerate(self.network.populations.values()) if isinstance(p.model, Neuron) and p.model.EXACT]
-        values = self.engine.snapshot().values if exact else ()
-        for at, population in exact:
-            state = dict(zip(population.model.variables(), values[at], strict=True))  # type: ignore[union-attr]
-            population.model.check_state(population.name, state, self.program.dt)  # type: ignore[union-attr]
 
     def reset(self) -> None:
         """Return to time 0, without building anything anew."""
@@ -135,7 +127,8 @@ class Simulation:
         a trial earlier, by `spikesim.trials.Silence` or `Confidence`; its recording ends there. keep: a function of a trial's
         recording, called side by side as the trials end, that gives what is kept in place of it, where many recordings would not
         fit into memory. Connections, parameters and initial values are those of the simulation, whose own state is left as it
-        is. Ctrl-C stops between two trials; `recordings` then holds those that are done.
+        is. Ctrl-C stops between two trials; `recordings` then holds those that are done. Raises `ChipOverflowError` for the first
+        trial in which a neuron that must not (`LoihiLIF(overflow="strict")`) has left its range; `recordings` holds all trials then.
         """
         steps = int(on_grid(checked_number(duration, "trials: duration", DURATION), self.program.dt, "trials: duration"))
         check_until(self.program, until)
@@ -147,6 +140,7 @@ class Simulation:
             )
         workers = min(len(trials), cores()) if self.engine_name == "cpu" else 1
         results: dict[int, Any] = {}
+        faults: dict[int, ChipOverflowError] = {}
         with Interrupt() as interrupt, Progress.of_trials(len(trials), shown=progress) as bar:
 
             def work(worker: int, engine: Any) -> None:
@@ -156,6 +150,10 @@ class Simulation:
                     recording = run_trial(self.network, engine, steps, trials[at], until)
                     results[at] = recording if keep is None else keep(recording)
                     bar.tick(1)
+                    try:
+                        check_states(self.network, engine, program.dt)
+                    except ChipOverflowError as error:
+                        faults[at] = error
 
             try:
                 with ThreadPoolExecutor(workers) as pool:
@@ -164,6 +162,8 @@ class Simulation:
                         done.result()
             finally:
                 self.recordings = [results[at] for at in sorted(results)]
+        for at in sorted(faults):
+            raise ChipOverflowError(f"trial {at}: {faults[at]}")
         return self.recordings
 
     def save(self, path: str | Path) -> None:

@@ -14,6 +14,7 @@ from spikesim.description import checked_number, limits
 from spikesim.engine.state import Segment, initial_state
 from spikesim.errors import DescriptionError, KindError, unknown_name
 from spikesim.network import Network
+from spikesim.neurons.model import Neuron
 from spikesim.program import POISSON, Cells, Program
 from spikesim.recorder import Recorder
 from spikesim.recording import Recording
@@ -152,6 +153,15 @@ def run_trial(network: Network, engine: Any, steps: int, trial: Trial, until: Si
         if stop is not None and stop.over(engine, segment):
             break
     return recorder.finish()
+
+
+def check_states(network: Network, engine: Any, dt: float) -> None:
+    """Raise if a model that counts in whole numbers says that its neurons must not be where they are."""
+    for at, population in enumerate(network.populations.values()):
+        model = population.model
+        if isinstance(model, Neuron) and model.EXACT:
+            state = {name: engine.read(at, k) for k, name in enumerate(model.variables())}
+            model.check_state(population.name, state, dt)
 
 
 def _whole(value: Any, what: str) -> None:

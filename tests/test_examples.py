@@ -20,8 +20,8 @@ PRINTED = {  # example: what its output must say
                             r"held-out digits: 9[5-9]\.\d % right, 3 ticks each$"],
     "04_truenorth_edges": [r"^edges\.sum: [\d,]+ spikes, the same as on the engine$", r"^pooled\.pool: [\d,]+ spikes, the same as"],
     "05_truenorth_chip": [r"^ChipImage: 4,096 cores", r"^[\d,]+ ticks a second on \d threads", r"^power by events: \d+ mW$"],
-    "07_digits_on_loihi": [r"soft reset, two compartments", r"^emulator: 450 images, every potential in every step as on the engine$",
-                           r"^float SNN 9\d\.\d %, 8-bit engine 9\d\.\d %, emulator 9", r"^one image: .* uJ"],
+    "07_digits_on_loihi": [r"soft reset, two compartments", r"^float SNN +450 +9\d\.\d % +(9\d|100)\.\d % +-$",
+                           r"^8-bit engine +450 +9\d\.\d %", r"^emulator +450 .* 450 of 450$", r"^one image: .* uJ"],
     "08_balanced_network_on_loihi": [r"^exc: [\d,]+ spikes on the chip, the same on the engine$", r"^inh: .*, the same on the engine$"],
     "09_many_chips": [r"cores on 3 chips", r"spikes, the same on 3 chips and on the engine$"],
 }  # fmt: skip

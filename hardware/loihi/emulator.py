@@ -47,8 +47,7 @@ class Emulator:
     """
 
     def __init__(self, image: ChipImage, *, bias: np.ndarray | None = None, threads: int | None = None) -> None:
-        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1):
-            raise DescriptionError(f"Emulator: threads must be a whole number from 1 on, got {threads!r}")
+        check_threads(threads, "Emulator")
         self.image = image
         wanted = max(1, threads or min(cores(), image.compartments // COMPARTMENTS_PER_THREAD))
         self.layout = layout_of(image, wanted)
@@ -131,6 +130,12 @@ class Emulator:
         events = np.empty(len(image.axon_list), np.int64)
         events[image.routes] = np.repeat(self.spikes, np.diff(image.route_starts))  # each axon has one source
         return Activity(self.step, self.spikes.copy(), events, active, np.diff(image.core_starts) * self.step)
+
+
+def check_threads(threads: Any, what: str) -> None:
+    """Raise for a number of threads that cannot be."""
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1):
+        raise DescriptionError(f"{what}: threads must be a whole number from 1 on, got {threads!r}")
 
 
 def _parameters(image: ChipImage, bias: np.ndarray | None) -> dict[str, np.ndarray]:

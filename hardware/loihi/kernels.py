@@ -21,6 +21,7 @@ SPAN = np.uint64(TILE)
 U, V, KEEP_U, KEEP_V, BIAS, THRESHOLD, LOW, PERIOD, HELD, SOFT, INTERVAL, OFFSET = (np.uint64(TILE * k) for k in range(12))
 PLAIN, ALL = 6 * TILE, 12 * TILE  # numbers of a tile without and with those for the neuron's variants
 COUNT_BITS, LANE_BITS = 16, 8  # of the word that heads synapses: their number, lane and, in what is left, delay
+EACH_BYTE = np.uint64(0x0101010101010101)
 EARLY, SOON = 24, 10  # spikes ahead, for which the place of their row is asked, and the row itself
 ROW_LINES = 6  # cache lines of a row to ask for; the processor reads on by itself
 TWICE, HALF, MOST = np.int32(1 << 24), np.int32(1 << 23), np.int32((1 << 23) - 1)
@@ -107,12 +108,12 @@ def take_rounded(sums, place, shifts, at, raw):
 
 
 @njit
-def count_touched(touched):
-    """How many compartments of a tile had input or fired; in a loop of its own, for sums keep the update from vectorising."""
-    total = np.int64(0)
-    for j in range(SPAN):
-        total += touched[j]
-    return total
+def count(flags):
+    """How many bytes of ``flags``, uint64 (8,), are 1: the sums of eight each come together in the highest byte of a product."""
+    total = np.uint64(0)
+    for k in range(TILE // 8):
+        total += flags[k]
+    return np.int64((total * EACH_BYTE) >> np.uint64(56))
 
 
 @njit
@@ -122,7 +123,7 @@ def update_tiles(first, last, t, how, tiles, sums, row, out, found, scratch):
     A spike below the lower threshold is listed as ~source.
     """
     cells, begins, shifts, active = tiles
-    raw, fired, touched, words = scratch
+    raw, fired, touched, fired_words, touched_words = scratch
     lanes, padded = len(shifts) // len(active) // TILE, np.uint64(len(active) * TILE)
     for tile in range(np.uint64(first), np.uint64(last)):
         place = tile * SPAN
@@ -136,9 +137,9 @@ def update_tiles(first, last, t, how, tiles, sums, row, out, found, scratch):
             if how.intervals:
                 reset_due(cells, start, t)
             update_any(cells, start, raw, fired, touched)
-        active[tile] += count_touched(touched)
+        active[tile] += count(touched_words)
         for k in range(TILE // 8):
-            word = words[k]
+            word = fired_words[k]
             while word:
                 j = 8 * k + (lowest_bit(word) >> 3)
                 source = begins[tile] + j
@@ -202,7 +203,7 @@ def run_blocks(first_block, last_block, threads, chunk, how, ring, blocks, tiles
     mask, depth, padded = ring
     table = rows.starts, rows.words, rows.starts.ctypes.data, rows.words.ctypes.data
     raw, fired, touched = np.empty(TILE, np.int32), np.empty(TILE, np.int8), np.empty(TILE, np.uint8)
-    scratch = raw, fired, touched, fired.view(np.uint64)
+    scratch = raw, fired, touched, fired.view(np.uint64), touched.view(np.uint64)
     cursor = np.searchsorted(sent_steps, before + 1)
     for n in range(steps):
         t = before + n + 1

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from spikesim.errors import DescriptionError, KindError, UnsupportedError, unknown_name
-from spikesim.hardware.loihi.emulator import Activity, Emulator
+from spikesim.hardware.loihi.emulator import Activity, Emulator, check_threads
 from spikesim.hardware.loihi.fired import Traces, in_order, recording_of, traced
 from spikesim.hardware.loihi.image import ChipImage
 from spikesim.kernel import kernel
@@ -36,7 +36,7 @@ def run_image(image: ChipImage, steps: int, *, inputs: Any = None, currents: Any
     return emulate(image, int(steps), sent, bias, threads=threads)[0]
 
 
-def check_backend(steps: Any, backend: str, threads: int | None, options: Mapping[str, Any]) -> None:
+def check_backend(steps: Any, backend: str, threads: Any, options: Mapping[str, Any]) -> None:
     """Raise for steps that are no number, a backend that there is not, and options that it does not have."""
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise DescriptionError(f"run: expected a whole number of steps from 1 on, got {steps!r}")
@@ -44,6 +44,7 @@ def check_backend(steps: Any, backend: str, threads: int | None, options: Mappin
         raise unknown_name("backend", backend, BACKENDS, where="run")
     if backend == "lava" and threads is not None:
         raise UnsupportedError(f"run: threads={threads} is for the emulator; Lava takes a process for each of its own, leave it out")
+    check_threads(threads, "run")
     known = LAVA_OPTIONS if backend == "lava" else ("threads",)
     for name in options:
         if name not in known:
@@ -68,6 +69,8 @@ def record(emulator: Emulator, steps: int, sent: tuple[np.ndarray, np.ndarray]) 
 
 def sent_spikes(image: ChipImage, inputs: Any, steps: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """(steps, neurons), int64 in time order, of what the input populations send."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
+        raise DescriptionError(f"run: seed must be a whole number from 0 to 2**64 - 1, got {seed!r}")
     if inputs is not None and not isinstance(inputs, Mapping):
         raise KindError(f"run: inputs must map input populations to SpikeTrains or arrays, got {inputs!r}")
     known = [name for name, is_input in zip(image.names, image.inputs, strict=True) if is_input]

@@ -50,7 +50,7 @@ def _runs(image: ChipImage, steps: int, inputs: Any, currents: Any, seeds: Any) 
     def of_trial(mapping: Mapping[str, Any] | None, k: int) -> dict[str, Any] | None:
         return None if mapping is None else {name: values[k] for name, values in mapping.items()}
 
-    return [(sent_spikes(image, of_trial(inputs, k), steps, 0 if seeds is None else int(seeds[k])), run_bias(image, of_trial(currents, k)))
+    return [(sent_spikes(image, of_trial(inputs, k), steps, 0 if seeds is None else seeds[k]), run_bias(image, of_trial(currents, k)))
             for k in range(numbers.pop())]  # fmt: skip
 
 

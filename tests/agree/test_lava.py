@@ -8,6 +8,7 @@ import pytest
 import spikesim as sim
 from spikesim.errors import UnsupportedError
 from spikesim.hardware import map_to
+from spikesim.hardware.loihi import trials
 from spikesim.hardware.loihi.build import build
 from spikesim.hardware.loihi.circuit import circuit_of
 from spikesim.hardware.loihi.lava import run_lava
@@ -211,6 +212,33 @@ def test_a_mapped_image_in_lava():
         np.testing.assert_array_equal(found.spikes[name].times, wanted.spikes[name].times)
         np.testing.assert_array_equal(found.spikes[name].ids, wanted.spikes[name].ids)
     np.testing.assert_array_equal(found.trace("out", "v").values, wanted.trace("out", "v").values)
+
+
+def test_trials_side_by_side_in_lava():
+    """Copies of an image in one run of Lava, each with its inputs and currents, are as many runs of the emulator; two batches of copies."""
+    rng = np.random.default_rng(1)
+    net = sim.Network()
+    source = net.population("in", 12, sim.SpikeTrains(times=[], ids=[]))
+    both = net.population("both", 9, sim.LoihiLIF(du=2000.0, dv=900.0, vth=100.0, vth_low=-30))
+    soft = net.population("soft", 6, sim.LoihiLIF(du=4095.0, vth=90.0, reset="subtract", refractory=rng.integers(0, 4, 6)))
+    for pre, post in ((source, both), (both, soft), (both, both)):
+        delays = rng.integers(1, 5, len(pre) * len(post)).astype(float)
+        net.project(pre, post, sim.AllToAll(), weight=2.0 * rng.integers(-100, 128, len(pre) * len(post)), delay=delays)
+    for population in (both, soft):
+        net.record(population)
+        net.record(population[1:5:2], "v")
+    image = map_to(net, "loihi1", cores=rng.integers(0, 4, 15), compare=False)
+    given = {"inputs": {"in": rng.random((7, 40, 12)) < 0.2}, "currents": {"soft": 8 * rng.integers(-50, 200, (7, 6))}}
+    for batch in (3 * len(image.targets), trials.SYNAPSES):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(trials, "SYNAPSES", batch)
+            found = image.trials(40, backend="lava", **given)
+        for ours, theirs in zip(image.trials(40, **given), found, strict=True):
+            for name in ("both", "soft"):
+                for field in ("times", "ids", "sizes"):
+                    np.testing.assert_array_equal(getattr(ours.spikes[name], field), getattr(theirs.spikes[name], field))
+                np.testing.assert_array_equal(ours.trace(name, "v").values, theirs.trace(name, "v").values)
+    assert {-1, 1} == {int(size) for recording in found for size in recording.spikes["both"].sizes}
 
 
 def test_floating_point_models():

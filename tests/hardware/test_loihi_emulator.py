@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import spikesim as sim
-from spikesim.errors import CapacityError, DescriptionError, NameUnknownError, UnsupportedError
+from spikesim.errors import CapacityError, DescriptionError, KindError, NameUnknownError, UnsupportedError
 from spikesim.hardware import map_to
 from spikesim.hardware.loihi.emulator import Emulator
 from spikesim.hardware.loihi.kernels import ALL, How
@@ -132,3 +132,37 @@ def test_a_core_beyond_all_chips():
     image = map_to(net, "loihi1", compare=False)
     with pytest.raises(CapacityError, match=r"core 0 has more than 65,536 compartments"):
         Emulator(type(image)(**{**vars(image), "core_starts": np.array([0, 70_000])}))
+
+
+def test_trials_are_runs():
+    """Trials give what as many runs give, each with its inputs, currents or seed."""
+    image = map_to(recurrent(300, 10), "loihi1", compare=False)
+    rng = np.random.default_rng(2)
+    given = rng.random((5, 30, 50)) < 0.2
+    currents = rng.integers(-500, 500, (5, 300))
+    found = image.trials(30, inputs={"source": given}, currents={"cells": currents}, threads=3)
+    assert len(found) == 5
+    for k, recording in enumerate(found):
+        wanted = image.run(30, inputs={"source": given[k]}, currents={"cells": currents[k]})
+        np.testing.assert_array_equal(recording.spikes["cells"].ids, wanted.spikes["cells"].ids)
+        np.testing.assert_array_equal(recording.trace("cells", "u").values, wanted.trace("cells", "u").values)
+    one, two, again = image.trials(30, seeds=[4, 5, 4])
+    np.testing.assert_array_equal(one.trace("cells", "u").values, image.run(30, seed=4).trace("cells", "u").values)
+    np.testing.assert_array_equal(one.trace("cells", "u").values, again.trace("cells", "u").values)
+    assert (one.trace("cells", "u").values != two.trace("cells", "u").values).any()
+
+
+@pytest.mark.parametrize(("given", "error", "message"), [
+    ({}, DescriptionError, r"inputs, currents or seeds for the same number of trials, got none"),
+    ({"currents": {"cells": np.zeros((2, 30))}, "seeds": [1, 2, 3]}, DescriptionError, r"the same number of trials, got \[2, 3\]"),
+    ({"currents": {"cells": []}}, DescriptionError, r"the same number of trials, got \[0\]"),
+    ({"currents": np.zeros((2, 30))}, KindError, r"trials: currents must map populations to one entry for each trial"),
+    ({"currents": {"cells": 3.0}}, KindError, r"trials: expected a sequence with one entry for each trial, got 3\.0"),
+    ({"currents": {"cell": np.zeros((2, 30))}}, NameUnknownError, r"unknown population 'cell'; did you mean 'cells'\?"),
+    ({"seeds": [1, -1]}, DescriptionError, r"seed must be a whole number from 0 to 2\*\*64 - 1, got -1"),
+    ({"seeds": [1], "threads": 0}, DescriptionError, r"threads must be a whole number from 1 on, got 0"),
+])  # fmt: skip
+def test_bad_trials(given, error, message):
+    image = map_to(recurrent(30, 2), "loihi1", compare=False)
+    with pytest.raises(error, match=message):
+        image.trials(5, **given)

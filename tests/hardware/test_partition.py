@@ -1,10 +1,13 @@
 """Partition and placement: counts against brute force, limits kept, cores filled by a plan, ways shortened."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spikesim.errors import BackendError
 from spikesim.hardware.filling import cost
 from spikesim.hardware.partition import Hypergraph, Room, messages, partition
 from spikesim.hardware.place import distances, place, positions, travel
@@ -71,3 +74,24 @@ def test_distances():
     way = distances(places)
     assert way[0, 3] == 0 and way[0, 4] == 1 and way[0, 128] >= 8
     assert (np.abs(np.diff(places[::4], axis=0)[:31, 1:]).sum(axis=1) == 1).all()  # the curve goes from tile to tile
+
+
+@pytest.mark.skipif(find_spec("mtkahypar") is None, reason="Mt-KaHyPar is not installed: pip install mtkahypar==1.7.post1")
+def test_mtkahypar():
+    """Its parts keep the limits, are the same each time, and cut fewer messages than a random filling."""
+    rng = np.random.default_rng(0)
+    label, degree = rng.permutation(400) % 8, 12
+    members = [np.flatnonzero(label == k) for k in range(8)]
+    pins = np.concatenate([rng.choice(members[k], degree) for k in label])
+    graph = Hypergraph(degree * np.arange(401), pins, np.arange(400), np.ones(400), np.full(400, 8), np.ones(400, np.int64))
+    room = Room(size=50, axons=1000, bits=10**6)
+    core, again, by_chance = (partition(graph, room, seed=1, method=method) for method in ("mtkahypar", "mtkahypar", "random"))
+    np.testing.assert_array_equal(core, again)
+    assert np.bincount(core).max() <= room.size
+    assert messages(graph, core) < 0.7 * messages(graph, by_chance)
+
+
+@pytest.mark.skipif(find_spec("mtkahypar") is not None, reason="Mt-KaHyPar is installed")
+def test_missing_mtkahypar_says_how_to_get_it():
+    with pytest.raises(BackendError, match=r"not installed; get it with\s+pip install mtkahypar==1\.7\.post1"):
+        partition(random_graph(0), Room(size=12, axons=150, bits=5000, word=64, block=4, header=10, own=3), seed=0, method="mtkahypar")

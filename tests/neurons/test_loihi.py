@@ -63,6 +63,38 @@ def test_strict_input():
         trace(5, weight=300.0, du=4095.0, vth=131071.0, overflow="strict", receptors={"r": sim.ShiftedSum(exponent=7)})
 
 
+@pytest.mark.parametrize("engine", ["cpu", "reference"])
+def test_strict_trials(engine):
+    """The first trial in which something leaves its range is named; the recordings of all are there."""
+    net = sim.Network()
+    source = net.population("in", 1, sim.Poisson(rate=0.0))
+    cells = net.population("cells", 3, sim.LoihiLIF(du=0.0, vth=131071.0, overflow="strict", receptors={"r": sim.ShiftedSum(exponent=6)}))
+    net.project(source, cells[1:2], sim.AllToAll(), weight=255.0, delay=1.0)
+    net.record(cells, "u")
+    simulation = sim.Simulation(net, dt=1.0, engine=engine, progress=False)
+    rates = np.array([[0.0], [200.0], [1000.0], [1000.0]])
+    with pytest.raises(ChipOverflowError, match=r"trial 2: population 'cells': neuron 1 in step 10: u is \d,\d{3},\d{3}, the chip holds"):
+        simulation.trials(12.0, rates={"in": rates}, progress=False)
+    assert len(simulation.recordings) == 4
+    assert len(simulation.trials(9.0, rates={"in": rates}, progress=False)) == 4
+
+
+def test_ternary_spikes_are_negative():
+    """A spike below the lower threshold has size -1, and takes away what one of size 1 brings."""
+    net = sim.Network()
+    both = net.population("both", 2, sim.LoihiLIF(du=4095.0, vth=1.0, vth_low=-1, bias_mant=[100.0, -100.0]))
+    cell = net.population("cell", 1, sim.LoihiLIF(du=4095.0, dv=4095.0, vth=131071.0))
+    net.project(both, cell, sim.AllToAll(), weight=np.array([10.0, 4.0]), delay=1.0)
+    net.record(both)
+    net.record(cell, "u")
+    assert both.model.GRADED and not cell.model.GRADED
+    for engine in ("cpu", "reference"):
+        recording = sim.Simulation(net, dt=1.0, engine=engine, progress=False).run(4.0, progress=False)
+        assert recording.spikes["both"].ids.tolist() == [0, 1] * 4
+        assert recording.spikes["both"].sizes.tolist() == [1, -1] * 4
+        assert recording.trace("cell", "u").values.ravel().tolist() == [0.0, 384.0, 384.0, 384.0]
+
+
 def test_float64_is_chosen():
     net = sim.Network()
     net.population("cell", 1, sim.LoihiLIF())
