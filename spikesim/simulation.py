@@ -227,6 +227,8 @@ def _checked_state(state: State, program: Any) -> State:
     shapes: Sequence = [cells.initial.shape for cells in program.cells]
     if [values.shape for values in state.values] != shapes or not all(values.dtype == np.float64 for values in state.values):
         raise ValueError("the state does not have the network's shape")
+    if any(values[list(cells.still)].any() for cells, values in zip(program.cells, state.values, strict=True)):
+        raise ValueError("a variable that the network keeps at 0 is not 0")
     steps, neurons = state.flight_steps, state.flight_neurons
     if not (steps.dtype == neurons.dtype == np.int64 and steps.shape == neurons.shape and steps.ndim == 1):
         raise ValueError("the spikes in flight are not two vectors of one length")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -84,6 +84,16 @@ class SpikingResult:
         return (self.outputs.argmax(axis=2) == labels).mean(axis=1)
 
 
+class _Trial(NamedTuple):
+    """What is kept of one image."""
+
+    sums: np.ndarray  # of the read-out after each step, float64 (steps, outputs), the last one repeated
+    steps: int  # until its end
+    spikes: list[int]  # of each population that is counted
+    operations: list[int]
+    counts: dict[str, np.ndarray]
+
+
 @dataclass(frozen=True, eq=False)
 class ConvertedNetwork:
     """A spiking network made from a torch module: its description, a report, and ways to run it."""
@@ -133,10 +143,11 @@ class ConvertedNetwork:
         started = time.perf_counter()
         simulation = Simulation(self.network, dt=1.0, engine=engine, threads=1, precision=precision or PRECISION[self.coding],
                                 weight_bits=BITS[self.coding], progress=progress)  # fmt: skip
-        one = partial(self._one, steps=steps, fan_out=fan_outs(self.network), keep=counts)
-        options = {"until": self._until(confidence), "keep": one, "progress": progress}
+        fan_out = fan_outs(self.network)
+        kept = partial(self._kept, steps=steps, fan_out=fan_out, keep=counts)
+        options = {"until": self._until(confidence), "keep": kept, "progress": progress}
         some = self._at_once(counts)
-        parts = [self._some(simulation, images[first : first + some], first, steps, options) for first in range(0, len(images), some)]
+        parts = [self._some(simulation, images[at : at + some], at, steps, list(fan_out), options) for at in range(0, len(images), some)]
         return _joined(parts, time.perf_counter() - started)
 
     def compare(self, images: Any, labels: Any = None, *, steps: int = 64, sample: int = 64, constants: EnergyConstants | None = None,
@@ -161,29 +172,37 @@ class ConvertedNetwork:
         held = sum(len(populations[name]) for name in (populations if counts else self.lowered.shown))
         return max(1, MEMORY // max(16 * held, 1))
 
-    def _some(self, simulation: Simulation, images: np.ndarray, first: int, steps: int, options: dict[str, Any]) -> SpikingResult:
-        """The result of some images, of which the first has this number."""
+    def _some(self, simulation: Simulation, images: np.ndarray, first: int, steps: int, names: list[str],
+              options: dict[str, Any]) -> SpikingResult:  # fmt: skip
+        """The result of some images, of which the first has this number; ``names`` of the populations that are counted."""
         shown = self.inputs(images)
         if self.input == POISSON:
             given = {"rates": shown, "seeds": range(first, first + len(images))}
         else:
             given = {"currents": shown}
-        return _joined(simulation.trials(float(steps), **given, **options), 0.0)
-
-    def _one(self, recording: Recording, steps: int, fan_out: dict[str, np.ndarray], keep: bool) -> SpikingResult:
-        """The result of one image."""
-        relays, places = self.lowered.relays, self.lowered.places
-        counts = {name: found.values for name, found in recording.counts.items()}
-        sums = {name: totals(values, fan_out[name]) for name, values in counts.items()}
+        trials = simulation.trials(float(steps), **given, **options)
+        relays = self.lowered.relays
+        spikes = dict(zip(names, np.array([trial.spikes for trial in trials], np.int64).T, strict=True))
+        operations = dict(zip(names, np.array([trial.operations for trial in trials], np.int64).T, strict=True))
         return SpikingResult(
-            self._output(recording, steps)[:, None],
-            np.array([round(recording.duration)]),
-            {name: np.array([spikes]) for name, (spikes, _) in sums.items() if name not in relays},
-            {name: np.array([spikes]) for name, (spikes, _) in sums.items() if name in relays},
-            {name: np.array([operations]) for name, (_, operations) in sums.items()},
-            {name: values[None, np.argsort(places[name].order)] for name, values in counts.items() if name not in relays} if keep else {},
-            0.0,
-        )
+            self._outputs(np.stack([trial.sums for trial in trials], axis=1)), np.array([trial.steps for trial in trials]),
+            {name: found for name, found in spikes.items() if name not in relays},
+            {name: found for name, found in spikes.items() if name in relays}, operations,
+            {name: np.stack([trial.counts[name] for trial in trials]) for name in trials[0].counts}, 0.0,
+        )  # fmt: skip
+
+    def _kept(self, recording: Recording, steps: int, fan_out: dict[str, np.ndarray], keep: bool) -> _Trial:
+        """What is kept of an image: ``fan_out`` of each population that is counted, ``keep`` the counts."""
+        sums = recording.trace(READ_OUT, "v").values
+        values = sums / np.arange(1, len(sums) + 1)[:, None] if self.coding == RATE else sums
+        counts = {name: recording.counts[name].values for name in fan_out}
+        found = [totals(counts[name], fans) for name, fans in fan_out.items()]
+        return _Trial(
+            np.concatenate([values, np.repeat(values[-1:], steps - len(values), axis=0)]), round(recording.duration),
+            [spikes for spikes, _ in found], [operations for _, operations in found],
+            {name: counts[name][np.argsort(self.lowered.places[name].order)] for name in counts if name not in self.lowered.relays}
+            if keep else {},
+        )  # fmt: skip
 
     def inputs(self, images: Any) -> dict[str, np.ndarray]:
         """What the populations that see the images get, (n, size) by name: currents, or the rates of Poisson spikes (Hz).
@@ -194,8 +213,7 @@ class ConvertedNetwork:
         if self.input != CURRENT:
             self._check_range(values.numpy())
         analog = analog_part(self.graph, values, wanted=self.lowered.shown.values())
-        found = {name: analog[node].reshape(len(values), -1)[:, self.lowered.place(name).order]
-                 for name, node in self.lowered.shown.items()}  # fmt: skip
+        found = {name: self.lowered.place(name).stored(analog[node]) for name, node in self.lowered.shown.items()}
         if self.input == POISSON:
             return {name: 1e3 * numbers / self.lowered.place(name).worth for name, numbers in found.items()}
         return found
@@ -208,17 +226,14 @@ class ConvertedNetwork:
                                    f"the images reach from {values.min():g} to {values.max():g}; scale them, or calibrate "
                                    "with them")  # fmt: skip
 
-    def _output(self, recording: Recording, steps: int) -> np.ndarray:
-        """The output after each step (steps, *shape), the last one repeated."""
-        place = self.lowered.read_out
-        sums = recording.trace(READ_OUT, "v").values
-        values = sums / np.arange(1, len(sums) + 1)[:, None] if self.coding == RATE else sums
+    def _outputs(self, values: np.ndarray) -> np.ndarray:
+        """The outputs (steps, images, *shape) for what the read-out gave (steps, images, neurons)."""
         ordered = np.empty_like(values)
-        ordered[:, place.order] = values
-        filled = np.concatenate([ordered, np.repeat(ordered[-1:], steps - len(ordered), axis=0)])
-        shaped = filled.reshape(steps, *self.graph.nodes[self.graph.output].shape)
+        ordered[..., self.lowered.read_out.order] = values
+        flat = ordered.reshape(-1, *self.graph.nodes[self.graph.output].shape)
         with torch.no_grad():
-            return outside(self.graph, torch.from_numpy(shaped)).numpy()
+            shown = outside(self.graph, torch.from_numpy(flat)).numpy()
+        return shown.reshape(*values.shape[:2], *shown.shape[1:])
 
     def _checked(self, images: Any, what: str) -> np.ndarray:
         images, shape = checked_images(images, f"{what}: images"), self.shape

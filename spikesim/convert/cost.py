@@ -4,15 +4,16 @@ import numpy as np
 
 from spikesim.connectivity.structured import Structured
 from spikesim.kernel import kernel
-from spikesim.network import Network
+from spikesim.network import COUNTS, Network
 
 
 def fan_outs(network: Network) -> dict[str, np.ndarray]:
-    """For each population how many synapses each of its neurons has in all, int64 (size,)."""
-    totals = {name: np.zeros(len(population), np.int64) for name, population in network.populations.items()}
+    """For each population whose spikes are counted how many synapses each of its neurons has in all, int64 (size,)."""
+    counted = [probe.view.population for probe in network.probes if probe.variable == COUNTS]
+    totals = {name: np.zeros(len(network.populations[name]), np.int64) for name in counted}
     for projection in network.projections.values():
-        if isinstance(projection.rule, Structured):
-            name = projection.source.population
+        name = projection.source.population
+        if isinstance(projection.rule, Structured) and name in totals:
             totals[name] = totals[name] + projection.rule.fan_out(network.shape(projection.source))
     return totals
 

@@ -78,7 +78,7 @@ class Cpu:
         self.record_sizes = [np.empty(len(record) if program.graded else 0, np.int32) for record in self.records]
         self.recorded = lines(self.parts, WORDS, "int64")
         self.population_counts = np.zeros((self.parts, self.largest_chunk, len(program.cells)), np.int64)
-        self.neuron_counts = np.zeros(program.neurons, np.int64)
+        self.neuron_counts = np.zeros(program.neurons, np.int32)
 
     @property
     def parts(self) -> int:
@@ -88,9 +88,10 @@ class Cpu:
         """Continue from ``state``."""
         bounds = self.program.layout.bounds
         self.step = state.step
-        for rows, given in zip(self.values, state.values, strict=True):
-            for row, values in zip(rows, given, strict=True):
-                row.write(values)
+        for c, given in zip(self.program.cells, state.values, strict=True):
+            for at, values in enumerate(given):
+                if at not in c.still:
+                    self.values[c.index][at].write(values)
         self.history_counts[:] = 0
         sizes = state.flight_sizes if len(state.flight_sizes) else np.ones(len(state.flight_steps), np.int32)
         for cells in self.program.cells:
@@ -185,7 +186,7 @@ class Cpu:
             found.sort(kind="stable")  # runs that are in order already
         samples = tuple(out[: len(sample_steps(s.interval, first, steps))].copy()
                         for out, s in zip(self.samples, self.program.samplers, strict=True))  # fmt: skip
-        return Segment(found, self.population_counts[:, :steps].sum(axis=0), self.neuron_counts.copy(), samples, sizes)
+        return Segment(found, self.population_counts[:, :steps].sum(axis=0), self.neuron_counts.astype(np.int64), samples, sizes)
 
     def _address(self, array: np.ndarray) -> int:
         self.kept.append(array)

@@ -287,7 +287,7 @@ def _fire(plan, part, step, stage, offset):
         if what.recorded:
             _record(plan, part, offset, what.start, out, sizes, count)
         if what.counted:
-            totals = carray(pointer(plan.neuron_counts_at + 8 * what.start, np.int64), high)
+            totals = carray(pointer(plan.neuron_counts_at + 4 * what.start, np.int32), high)
             for k in range(count):
                 totals[out[k]] += 1
 
