@@ -25,6 +25,7 @@ class Recipe(NamedTuple):
 
 RECIPES = {
     "plain": Recipe({}),
+    "low": Recipe({"percentile": 99.0}),
     "tuned": Recipe({"method": "mse"}, tuned=True),
     "burst": Recipe({"burst": 4, "percentile": 100.0}),
     "burst_tuned": Recipe({"burst": 4, "percentile": 100.0}, tuned=True),
