@@ -34,7 +34,7 @@ NOISE = _record("cells start step count interval stream mean sd", mean="f8", sd=
 DRIVE = _record("cells start step count row_at limits_at rows limits guide_at stream rest weight", weight="f8")
 SAMPLER = _record("cells row_at ids_at count interval out_at")
 PLAN = _record(
-    "seed stages threads ring neurons populations ports bounds_at slots_at inputs_at input_size barrier_at workers scratch_at "
+    "seed stages together threads ring neurons populations ports bounds_at slots_at inputs_at input_size barrier_at workers scratch_at "
     "due_at ticks_at timed history_at sizes_at history_counts_at history_width chunk records_at record_sizes_at recorded_at "
     "population_counts_at neuron_counts_at cells_at cells tables_at tables graded_at graded rows_at rows futures_at futures "
     "dense_at dense conv_at conv along_at along held_at held noise_at noise drives_at drives samplers_at samplers",
