@@ -38,17 +38,18 @@ def rule_weights(rule: Rule, weight) -> np.ndarray | Distribution:
 def choose(weights: list[np.ndarray | Distribution], *, bits: int | None = None) -> Quantum:
     """The quantum for all weights that arrive at one port, in so many bits, by default as few as keep each to 0.1 %."""
     known = [w for w in weights if not isinstance(w, Distribution)]
-    values = np.unique(np.abs(np.concatenate([np.ravel(w) for w in known]))) if known else np.empty(0)
+    values = np.abs(np.concatenate([np.ravel(w) for w in known])) if known else np.empty(0)
     values = values[values > 0.0]
     spans = [w.support() for w in weights if isinstance(w, Distribution)]
-    largest = max([*values[-1:], *(max(abs(low), abs(high)) for low, high in spans)], default=0.0)
+    largest = max([float(values.max(initial=0.0)), *(max(abs(low), abs(high)) for low, high in spans)])
     if largest == 0.0:
         return Quantum(1.0, 16, 0.0)
+    smallest = [float(values.min())] if len(values) else []
+    least = min([*smallest, *(_least_size(low, high) for low, high in spans)])
     if not spans:
-        multiples = np.rint(values / values[0])
-        if multiples[-1] <= LARGEST[16] and np.allclose(values / values[0], multiples, rtol=1e-12, atol=0.0):
-            return Quantum(float(values[0]), 16, 0.0)
-    least = min([*values[:1], *(_least_size(low, high) for low, high in spans)])
+        multiples = np.rint(values / least)
+        if multiples.max() <= LARGEST[16] and np.allclose(values / least, multiples, rtol=1e-12, atol=0.0):
+            return Quantum(least, 16, 0.0)
     widths = (16, 32) if bits is None else (bits,)
     for width in widths:
         quantum = 2.0 ** math.ceil(math.log2(largest / LARGEST[width]))

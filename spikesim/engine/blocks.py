@@ -207,41 +207,35 @@ def _deliver_clipped(spikes, sizes, start, channel, rows, block, low, high, inpu
 @njit
 def deliver_along(spikes, sizes, block, low, high, inputs_at, one):
     """Matrix along an axis: add the entries of the column of each source to the outputs at its outer and inner position."""
-    inner, inputs, item, jump = block.inner, block.inputs, _bytes(inputs_at, one), block.target_step * block.inner
-    starts_at, outputs_at, start, step = block.starts_at, block.outputs_at, block.target_start, block.target_step
+    inner, inputs, outputs, item = block.inner, block.inputs, block.outputs, _bytes(inputs_at, one)
+    start, step, singles_at, slots_at = block.target_start, block.target_step, block.singles_at, inputs_at - low * item
     for n in range(len(spikes)):
         k = np.int64(spikes[n]) if block.whole else row_of(np.int64(spikes[n]), block)
         if not 0 <= k < block.sources:
             continue
         rest = k * block.inner_inverse >> block.inner_shift
-        position, outer = k - rest * inner, rest * block.inputs_inverse >> block.inputs_shift
-        starts = carray(pointer(starts_at + 8 * (rest - outer * inputs), np.int64), 2)
-        first, last = starts[0], starts[1]
-        if first == last:
-            continue
-        neuron = start + step * (outer * block.outputs * inner + position)
-        least = neuron + jump * carray(pointer(outputs_at + 4 * first, np.int32), 1)[0]
-        if last - first == 1 and low <= least < high:
-            _add_entry(block, first, position, _size(sizes, n), inputs_at + (least - low) * item, one)
+        outer = rest * block.inputs_inverse >> block.inputs_shift
+        position, column = k - rest * inner, rest - outer * inputs
+        if singles_at:
+            single = carray(pointer(singles_at + 16 * column, np.int64), 2)
+            neuron = start + step * ((outer * outputs + single[0]) * inner + position)
+            if low <= neuron < high:
+                carray(pointer_like(slots_at + neuron * item, one), 1)[0] += single[1] * np.int64(_size(sizes, n))
         else:
-            _add_column(block, neuron, first, last, position, _size(sizes, n), low, high, inputs_at, one)
+            _add_column(
+                block, column, start + step * (outer * outputs * inner + position), position, _size(sizes, n), low, high, inputs_at, one
+            )
 
 
 @njit
-def _add_entry(block, entry, position, size, slot_at, one):
-    """Add one entry of the matrix."""
-    at = np.int64(carray(pointer(block.rows_at + 4 * entry, np.int32), 1)[0]) * block.row_width + (position if block.row_width > 1 else 0)
-    if block.bits == 16:
-        weight = np.int64(carray(pointer(block.weights_at + 2 * at, np.int16), 1)[0])
-    else:
-        weight = np.int64(carray(pointer(block.weights_at + 4 * at, np.int32), 1)[0])
-    carray(pointer_like(slot_at, one), 1)[0] += weight * np.int64(size)
-
-
-@njit
-def _add_column(block, neuron, first, last, position, size, low, high, inputs_at, one):
-    """Add the entries [first, last) of a column, as far as they lead to neurons [low, high); output 0 is ``neuron``."""
-    outputs, jump, item = carray(pointer(block.outputs_at, np.int32), last), block.target_step * block.inner, _bytes(inputs_at, one)
+def _add_column(block, column, neuron, position, size, low, high, inputs_at, one):
+    """Add the entries of a column, as far as they lead to neurons [low, high); output 0 is ``neuron``."""
+    starts = carray(pointer(block.starts_at, np.int64), block.inputs + 1)
+    first, last = starts[column], starts[column + 1]
+    if first == last:
+        return
+    bits, jump, item = block.bits, block.target_step * block.inner, _bytes(inputs_at, one)
+    outputs = carray(pointer(block.outputs_at, np.int32), last)
     if neuron + jump * outputs[first] < low or neuron + jump * outputs[last - 1] >= high:
         begin, end = clip(neuron, jump, block.outputs, low, high)
         column_outputs = outputs[first:]
@@ -250,9 +244,20 @@ def _add_column(block, neuron, first, last, position, size, low, high, inputs_at
             return
     slot_at = inputs_at + (neuron - low) * item
     if block.row_width == 1 and outputs[last - 1] - outputs[first] == last - 1 - first:
-        _add(
-            block.weights_at + first * (block.bits // 8), block.bits, last - first, size, slot_at + jump * outputs[first] * item, jump, one
-        )
-        return
+        _add(block.weights_at + first * (bits // 8), bits, last - first, size, slot_at + jump * outputs[first] * item, jump, one)
+    else:
+        _add_entries(block, first, last, position if block.row_width > 1 else 0, size, slot_at, jump, one)
+
+
+@njit
+def _add_entries(block, first, last, shift, size, slot_at, jump, one):
+    """Add the entries [first, last) of a column one by one."""
+    outputs = carray(pointer(block.outputs_at, np.int32), last)
+    rows = carray(pointer(block.rows_at, np.int32), last)
+    narrow = carray(pointer(block.weights_at, np.int16), 1)
+    wide = carray(pointer(block.weights_at, np.int32), 1)
+    inputs = carray(pointer_like(slot_at, one), 1)
     for e in range(first, last):
-        _add_entry(block, e, position, size, slot_at + np.int64(outputs[e]) * jump * item, one)
+        at = np.int64(rows[e]) * block.row_width + shift
+        weight = np.int64(narrow[at]) if block.bits == 16 else np.int64(wide[at])
+        inputs[np.int64(outputs[e]) * jump] += weight * np.int64(size)

@@ -23,6 +23,8 @@ from spikesim.program import MEMBRANE, Cells, Drive, Held, Noise, Program, Sampl
 
 WINDOW = 4  # steps for which a visit to a spike's synapses delivers at once, where there are several delays
 CAPACITY = 1 << 25  # spikes, and samples, that one call can record (at least a step's); they take memory when they occur
+TOGETHER = 8  # steps that a stage goes through at once, where there are only blocks without delay,
+KEPT = 1 << 22  # if that keeps no more spikes
 
 
 class Cpu:
@@ -67,7 +69,9 @@ class Cpu:
         self.scratch = lines(self.parts, SCRATCH, "uint8")
         self.ticks = lines(self.workers, WORDS, "int64")
         self.due = lines(self.parts, DUE * 4, "int64")
-        ring = program.longest_delay + 1
+        apart = program.longest_delay or program.tables or program.rows
+        self.together = 1 if apart else max(1, min(TOGETHER, KEPT // program.neurons))
+        ring = program.longest_delay + self.together
         regions = [program.layout.region(part) for part in range(self.parts)] if program.rows else []
         self.futures = [lines(1, ring * (last - first), "int64") for first, last in regions]
         self.history = np.empty((ring, program.neurons), np.int32)
@@ -232,7 +236,7 @@ class Cpu:
             "population_counts": self.population_counts, "neuron_counts": self.neuron_counts,
         }  # fmt: skip
         return {f"{name}_at": self._address(array) for name, array in arrays.items()} | {
-            "seed": program.seed, "stages": program.stages, "threads": self.parts, "workers": self.workers,
+            "seed": program.seed, "stages": program.stages, "together": self.together, "threads": self.parts, "workers": self.workers,
             "ring": len(self.history), "history_width": self.history_counts.shape[2], "neurons": program.neurons,
             "populations": len(program.cells), "ports": layout.slots.shape[2], "input_size": self.inputs.itemsize,
             "input_stride": self.inputs.strides[0], "window": self.window,

@@ -28,13 +28,13 @@ CONV = _record("source source_start source_step target target_start target_step 
 MEETS = _record("target weights count target_step weights_step")  # what a row of the source of a convolution meets
 ALONG = _record("source source_start source_step target target_start target_step port delay weights_at bits "
                 "sources whole inputs inputs_inverse inputs_shift outputs inner inner_inverse inner_shift row_width starts_at outputs_at "
-                "rows_at")  # fmt: skip
+                "rows_at singles_at")  # fmt: skip
 HELD = _record("cells start step count changes_at changes values_at width")
 NOISE = _record("cells start step count interval stream mean sd", mean="f8", sd="f8")
 DRIVE = _record("cells start step count row_at limits_at rows limits guide_at stream rest weight", weight="f8")
 SAMPLER = _record("cells row_at ids_at count interval out_at")
 PLAN = _record(
-    "seed stages threads ring neurons populations ports bounds_at slots_at inputs_at input_size input_stride window barrier_at "
+    "seed stages together threads ring neurons populations ports bounds_at slots_at inputs_at input_size input_stride window barrier_at "
     "workers scratch_at due_at ticks_at timed history_at sizes_at history_counts_at history_width chunk records_at record_sizes_at "
     "recorded_at population_counts_at neuron_counts_at cells_at cells tables_at tables graded_at graded rows_at rows futures_at "
     "futures dense_at dense conv_at conv along_at along held_at held noise_at noise drives_at drives samplers_at samplers",

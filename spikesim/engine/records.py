@@ -128,7 +128,16 @@ def along_record(block: AlongBlock, address: Callable[[np.ndarray], int]) -> dic
         "sources": sources, "whole": block.ends.source_start == 0 and block.ends.source_step == 1, "inputs": inputs, "outputs": outputs,
         "inner": block.inner, "row_width": block.weights.shape[1], "starts_at": address(block.starts),
         "outputs_at": address(block.outputs), "rows_at": address(block.rows),
+        "singles_at": address(_singles(block)) if block.weights.shape[1] == 1 and np.diff(block.starts).max() == 1 else 0,
     }  # fmt: skip
+
+
+def _singles(block: AlongBlock) -> np.ndarray:
+    """The output and the weight of the one entry of each column, int64 (inputs, 2); a column without has a weight of 0."""
+    made = np.zeros((len(block.starts) - 1, 2), np.int64)
+    with_one = np.flatnonzero(np.diff(block.starts))
+    made[with_one] = np.stack([block.outputs, block.weights[block.rows, 0]], axis=1)
+    return made
 
 
 def _division(name: str, by: int, below: int) -> dict[str, int]:

@@ -15,11 +15,11 @@ SCRATCH = 6 * DRAWN  # bytes: the words, and as many counts as they have halves
 
 
 @njit
-def inject(plan, zero, part, step, first_step):
-    """Bring the injected currents up to date; they are summed anew in steps in which one of them changes."""
+def inject(plan, zero, part, step, stage, first_step):
+    """Bring the injected currents of a stage up to date; they are summed anew in steps in which one of them changes."""
     for cells in range(plan.populations):
         what = carray(pointer(plan.cells_at, CELLS), plan.populations)[cells]
-        if what.injected_at == 0 or not (step == first_step or _current_changes(plan, cells, step)):
+        if what.stage != stage or what.injected_at == 0 or not (step == first_step or _current_changes(plan, cells, step)):
             continue
         low, high = span(plan, part, cells)
         current = carray(pointer_like(share(plan, what.injected_at, part), zero), high)
@@ -71,15 +71,19 @@ def _current_changes(plan, cells, step):
 
 
 @njit
-def drive_ports(plan, zero, part, step):
-    """Draw the numbers of Poisson spikes and write weight x number for each driven port."""
+def drive_ports(plan, zero, part, step, stage):
+    """Draw the numbers of Poisson spikes and write weight x number for each driven port of a stage."""
     drives = carray(pointer(plan.drives_at, DRIVE), plan.drives)
     for at in range(plan.drives):
+        if _stage_of(plan, drives[at].cells) != stage:
+            continue
         low, high = span(plan, part, drives[at].cells)
         row = carray(pointer_like(share(plan, drives[at].row_at, part), zero), high)
         row[low:high] = zero
     for at in range(plan.drives):
         drive = drives[at]
+        if _stage_of(plan, drive.cells) != stage:
+            continue
         low, high = span(plan, part, drive.cells)
         first, last = clip(drive.start, drive.step, drive.count, low, high)
         row = carray(pointer_like(share(plan, drive.row_at, part), zero), high)
@@ -90,6 +94,11 @@ def drive_ports(plan, zero, part, step):
         for k in range(first, last):
             i = drive.start + drive.step * k
             row[i] += drive.weight * reached(limits[k if drive.rows > 1 else 0], _word(plan, drive, i, step))
+
+
+@njit
+def _stage_of(plan, cells):
+    return carray(pointer(plan.cells_at, CELLS), plan.populations)[cells].stage
 
 
 @njit

@@ -3,7 +3,9 @@
 In each step a thread delivers the spikes of earlier steps that are due now to its own input slots, updates its own
 neurons, and writes down who fired. Where there are more parts than cores a thread works on several parts, for threads
 that wait for each other must not wait for a core. Threads meet once a step (and once more for each further stage of
-populations that are connected without delay). A thread writes nothing that another one writes.
+populations that are connected without delay). Where blocks without delay are all there is, each stage goes through several steps
+before the next one begins, so that its neurons stay in the cache and threads meet less. A thread writes nothing that another one
+writes.
 """
 
 import numpy as np
@@ -144,6 +146,15 @@ def _deliver_graded(plan, one, part, step, stage):
 
 
 @njit
+def _is_block_due(plan, b, step, stage):
+    """Whether a block is delivered at this stage of the step: just before its target, if it has no delay, or first."""
+    if b.delay > step:
+        return False
+    target = carray(pointer(plan.cells_at, CELLS), plan.populations)[b.target]
+    return stage == (target.stage if b.delay == 0 else 0)
+
+
+@njit
 def _slots_of(plan, part, step, b):
     """The neurons [low, high) of a part to which a block leads, and the address of their input slots."""
     low, high = span(plan, part, b.target)
@@ -155,7 +166,7 @@ def _deliver_dense(plan, one, part, step, stage):
     for at in range(plan.dense):
         b = carray(pointer(plan.dense_at, DENSE), plan.dense)[at]
         low, high, inputs_at = _slots_of(plan, part, step, b)
-        for sender in range(plan.threads if _is_due(plan, b.source, b.delay, step, stage) else 0):
+        for sender in range(plan.threads if _is_block_due(plan, b, step, stage) else 0):
             sent = step - b.delay
             deliver_dense(_spikes(plan, b.source, sender, sent), _sizes(plan, b.source, sender, sent), b, low, high, inputs_at, one)
 
@@ -165,7 +176,7 @@ def _deliver_conv(plan, one, part, step, stage):
     for at in range(plan.conv):
         b = carray(pointer(plan.conv_at, CONV), plan.conv)[at]
         low, high, inputs_at = _slots_of(plan, part, step, b)
-        for sender in range(plan.threads if _is_due(plan, b.source, b.delay, step, stage) else 0):
+        for sender in range(plan.threads if _is_block_due(plan, b, step, stage) else 0):
             sent = step - b.delay
             deliver_conv(_spikes(plan, b.source, sender, sent), _sizes(plan, b.source, sender, sent), b, low, high, inputs_at, one)
 
@@ -175,7 +186,7 @@ def _deliver_along(plan, one, part, step, stage):
     for at in range(plan.along):
         b = carray(pointer(plan.along_at, ALONG), plan.along)[at]
         low, high, inputs_at = _slots_of(plan, part, step, b)
-        for sender in range(plan.threads if _is_due(plan, b.source, b.delay, step, stage) else 0):
+        for sender in range(plan.threads if _is_block_due(plan, b, step, stage) else 0):
             sent = step - b.delay
             deliver_along(_spikes(plan, b.source, sender, sent), _sizes(plan, b.source, sender, sent), b, low, high, inputs_at, one)
 
@@ -306,10 +317,11 @@ def _record(plan, part, offset, start, out, sizes, count):
 
 
 @njit
-def _sample(plan, zero, part, step, first_step):
+def _sample(plan, zero, part, step, stage, first_step):
     for at in range(plan.samplers):
         sampler = carray(pointer(plan.samplers_at, SAMPLER), plan.samplers)[at]
-        if (step + 1) % sampler.interval:
+        what = carray(pointer(plan.cells_at, CELLS), plan.populations)[sampler.cells]
+        if what.stage != stage or (step + 1) % sampler.interval:
             continue
         low, high = span(plan, part, sampler.cells)
         ids = carray(pointer(sampler.ids_at, np.int64), sampler.count)
@@ -340,27 +352,28 @@ def work(plans, one, zero, procedural, worker, first_step, steps):
     plan = plans[0]
     turn = 0
     clock = ticks()
-    for step in range(first_step, first_step + steps):
-        for part in range(worker, plan.threads, plan.workers):
-            inject(plan, zero, part, step, first_step)
-            drive_ports(plan, zero, part, step)
-        clock = _lap(plan, worker, STIMULI, clock)
+    for begin in range(first_step, first_step + steps, plan.together):
+        end = min(begin + plan.together, first_step + steps)
         for stage in range(plan.stages):
-            for part in range(worker, plan.threads, plan.workers):
-                if procedural is not None and stage == 0:
-                    _deliver_rows(plan, part, step)
-                _deliver_tables(plan, one, part, step, stage)
-                _deliver_graded(plan, one, part, step, stage)
-                _deliver_dense(plan, one, part, step, stage)
-                _deliver_conv(plan, one, part, step, stage)
-                _deliver_along(plan, one, part, step, stage)
-            clock = _lap(plan, worker, DELIVERY, clock)
-            for part in range(worker, plan.threads, plan.workers):
-                _fire(plan, part, step, stage, step - first_step)
-            clock = _lap(plan, worker, UPDATE, clock)
+            for step in range(begin, end):
+                for part in range(worker, plan.threads, plan.workers):
+                    inject(plan, zero, part, step, stage, first_step)
+                    drive_ports(plan, zero, part, step, stage)
+                clock = _lap(plan, worker, STIMULI, clock)
+                for part in range(worker, plan.threads, plan.workers):
+                    if procedural is not None and stage == 0:
+                        _deliver_rows(plan, part, step)
+                    _deliver_tables(plan, one, part, step, stage)
+                    _deliver_graded(plan, one, part, step, stage)
+                    _deliver_dense(plan, one, part, step, stage)
+                    _deliver_conv(plan, one, part, step, stage)
+                    _deliver_along(plan, one, part, step, stage)
+                clock = _lap(plan, worker, DELIVERY, clock)
+                for part in range(worker, plan.threads, plan.workers):
+                    _fire(plan, part, step, stage, step - first_step)
+                    _sample(plan, zero, part, step, stage, first_step)
+                clock = _lap(plan, worker, UPDATE, clock)
             if plan.workers > 1:
                 wait_for_all(plan.barrier_at, plan.workers, turn)
                 turn += 1
                 clock = _lap(plan, worker, MEETING, clock)
-        for part in range(worker, plan.threads, plan.workers):
-            _sample(plan, zero, part, step, first_step)

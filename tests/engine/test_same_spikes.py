@@ -653,6 +653,23 @@ def _():
     return net
 
 
+@case("blocks alone, without delay, one past a stage", dt=1.0, steps=43)
+def _():
+    """Each stage may go through several steps at once; the runs of weights are longer and shorter than vectors."""
+    net = Network()
+    out = net.population("out", 30, IF())
+    source = net.population("source", (4, 5, 2), Poisson(rate=300.0))
+    first, second = (net.population(name, (4, 5, 19), IF(), initial={"v": 0.5}) for name in ("first", "second"))
+    net.project(source, first, Conv(kernel(19, 2, 3, 3), padding=1, channels_last=True), delay=0.0)
+    net.project(first, second, Conv(0.3 * kernel(19, 19, 3, 3), padding=1, channels_last=True), delay=0.0)
+    net.project(first, second, Along(np.diag(kernel(19))), delay=0.0)
+    for layer in (first, second):
+        net.project(layer, out, Dense(0.2 * kernel(380, 30)), delay=0.0)
+    net.stimulate(second, DirectCurrent(0.3, start=3.0, stop=21.0))
+    net.stimulate(out, PoissonDrive(rate=50.0, weight=0.25, receptor="input"))
+    return net
+
+
 @case("direct currents that start and stop")
 def _():
     return stimulated((None, DirectCurrent(300.0, start=3.0, stop=12.5)), (slice(0, 40, 3), DirectCurrent(Uniform(0.0, 500.0), stop=9.0)),
