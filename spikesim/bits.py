@@ -1,4 +1,4 @@
-"""Finding bits in machine words, which numba does not offer."""
+"""Bits of machine words, which numba does not count or find."""
 
 from llvmlite import ir
 from numba import types
@@ -7,9 +7,11 @@ from numba.extending import intrinsic
 
 @intrinsic
 def lowest_bit(typingctx, word):
-    """The number of the lowest bit that is set in a word (uint64) other than 0."""
+    """The place of the lowest bit that is 1 in a word (int64 or uint64), 64 if there is none."""
+    return types.int64(word), lambda context, builder, signature, args: builder.cttz(args[0], ir.IntType(1)(0))
 
-    def codegen(context, builder, signature, args):
-        return builder.cttz(args[0], ir.IntType(1)(1))
 
-    return types.int64(types.uint64), codegen
+@intrinsic
+def ones(typingctx, word):
+    """How many bits of a word (int64 or uint64) are 1."""
+    return types.int64(word), lambda context, builder, signature, args: builder.ctpop(args[0])

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from spikesim.errors import SpikesimError, UnsupportedError
+from spikesim.errors import DataMissingError, SpikesimError, UnsupportedError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="spikesim: one description of a spiking network, every target, the same spikes.")  # fmt: skip
+
+
+def _place(path: Path | None) -> Path | None:
+    """Complain before the work, not after it, of a file that cannot be written."""
+    if path is not None and path.is_dir():
+        raise DataMissingError(f"{path}: expected the name of a file, found a folder")
+    if path is not None and not path.absolute().parent.is_dir():
+        raise DataMissingError(f"{path}: there is no folder {path.absolute().parent}; make it first")
+    return path
+
+
+def _written(words: str) -> Any:
+    """An option that names a file to be written."""
+    return typer.Option(help=words, callback=_place)
+
 
 Threads = Annotated[int | None, typer.Option(help="Threads; as many as pay by default. The spikes do not depend on it.")]
 
@@ -35,8 +50,8 @@ def run(
     seed: Annotated[int, typer.Option(help="Seed (of a network).")] = 0,
     engine: Annotated[str | None, typer.Option(help="cpu or reference.")] = None,
     threads: Threads = None,
-    out: Annotated[Path | None, typer.Option(help="Write the recording to this HDF5 file as it comes.")] = None,
-    state: Annotated[Path | None, typer.Option(help="Write the simulation to this file at the end, to go on later.")] = None,
+    out: Annotated[Path | None, _written("Write the recording to this HDF5 file as it comes.")] = None,
+    state: Annotated[Path | None, _written("Write the simulation to this file at the end, to go on later.")] = None,
     backend: Annotated[str, typer.Option(help="Of an image: emulator or lava.")] = "emulator",
 ) -> None:
     """Run a saved network or chip image, or go on with a saved simulation, and print the firing rates."""
@@ -64,7 +79,7 @@ def bench(
     batch: Annotated[int, typer.Option(help="Samples at once, of the feed-forward networks.")] = 1,
     procedural: Annotated[bool, typer.Option("--procedural", help="Draw synapses again at each spike instead of storing them.")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Compare each phase of a step with the limits of this machine.")] = False,
-    json: Annotated[Path | None, typer.Option(help="Also write the figures to this file.")] = None,
+    json: Annotated[Path | None, _written("Also write the figures to this file.")] = None,
 ) -> None:
     """Measure a published network: build time, wall time per model time, events per second, memory."""
     from spikesim.bench import bench_network
@@ -79,8 +94,8 @@ def map_network(
     chip: Annotated[str, typer.Option(help="loihi1, loihi2 or truenorth.")],
     dt: Annotated[float, typer.Option(help="Time step in ms, of a network that is quantised.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of random connections and of the search.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Write the chip image to this file, for spikesim run.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Write a page with the report and a heat map.")] = None,
+    out: Annotated[Path | None, _written("Write the chip image to this file, for spikesim run.")] = None,
+    report: Annotated[Path | None, _written("Write a page with the report and a heat map.")] = None,
 ) -> None:
     """Map a saved network onto a chip and print what it takes."""
     from spikesim.map_file import map_file
@@ -95,7 +110,7 @@ def zoo(
     steps: Annotated[int, typer.Option(help="Steps of rate coding; it is also judged after 4, 8 and 32.")] = 64,
     burst: Annotated[int, typer.Option(help="The most spikes a neuron sends in a step of rate coding; 1: plain spikes.")] = 4,
     images: Annotated[int, typer.Option(help="The most test inputs a model.")] = 500,
-    json: Annotated[Path | None, typer.Option(help="Also write the figures to this file.")] = None,
+    json: Annotated[Path | None, _written("Also write the figures to this file.")] = None,
     report: Annotated[Path | None, typer.Option(help="Folder for a page of HTML for each model.")] = None,
 ) -> None:
     """Train the models of the zoo (or load them), convert them and print one table: networks beside their spiking copies."""

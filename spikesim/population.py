@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -34,10 +35,12 @@ class View(Description):
         """The neurons' numbers in their population."""
         return range(self.start, self.stop, self.step)
 
-    @property
+    @cached_property
     def numbers(self) -> np.ndarray:
-        """The same as int64."""
-        return np.arange(self.start, self.stop, self.step)
+        """The same as int64, not to be written to."""
+        numbers = np.arange(self.start, self.stop, self.step)
+        numbers.flags.writeable = False
+        return numbers
 
     def __str__(self) -> str:
         return f"{self.population}[{self.start}:{self.stop}{f':{self.step}' if self.step > 1 else ''}]"

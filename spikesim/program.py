@@ -59,6 +59,7 @@ class Cells:
     kind: int  # MEMBRANE, POISSON or TRAIN
     variables: tuple[str, ...] = ()
     own: int = 0  # the first variables are the membrane's, the others its ports'
+    still: tuple[int, ...] = ()  # variables that are 0 and stay so
     initial: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     membrane: Callable | None = None
     coefficients: dict[str, Any] = field(default_factory=dict)

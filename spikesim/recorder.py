@@ -34,7 +34,7 @@ class Recorder:
         self.rate_probes = [p for p in network.probes if p.variable == RATE]
         self.trace_probes = [p for p in network.probes if p.variable not in (SPIKES, COUNTS, RATE)]
         self.starts = np.array([cells.start for cells in program.cells] + [program.neurons])
-        self.counts = np.zeros(program.neurons, np.int64)
+        self.counts: np.ndarray | None = None
         self.bins = [np.zeros(0, np.int64) for _ in self.rate_probes]
         self.parts: list[tuple[tuple, dict[str, np.ndarray]]] = []
         self.unsorted: list[tuple[int, Segment]] = []  # segments whose spikes have not gone to the sink, and their first steps
@@ -49,7 +49,7 @@ class Recorder:
             self._sort_spikes()
         for probe, values in zip(self.trace_probes, segment.samples, strict=True):
             self.sink((probe.variable, probe.view.population), {"values": values, "times": self._sample_times(probe, steps)})
-        self.counts += segment.neuron_counts
+        self.counts = segment.neuron_counts if self.counts is None else self.counts + segment.neuron_counts
         self._add_rates(segment)
         self.step += steps
 
@@ -116,7 +116,13 @@ class Recorder:
         return made
 
     def _counts(self) -> dict[str, Counts]:
-        return {name: Counts(ids, self.counts[self.program.cells_named(name).start + ids]) for name, ids in self.count_ids.items()}
+        totals = np.zeros(self.program.neurons, np.int64) if self.counts is None else self.counts
+        made = {}
+        for name, ids in self.count_ids.items():
+            cells = self.program.cells_named(name)
+            counts = totals[cells.start : cells.start + cells.size]
+            made[name] = Counts(ids, counts if len(ids) == cells.size else counts[ids])
+        return made
 
 
 def _ids(probes: list[Probe], variable: str) -> dict[str, np.ndarray]:

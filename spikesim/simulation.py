@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ class Simulation:
                                            procedural=procedural and kind.procedural, weight_bits=weight_bits, tick=bar.tick)  # fmt: skip
             self.engine = kind(self.program, precision=precision)
         self.recording: Recording | None = None  # of the last run, also after an interruption
-        self.recordings: list[Recording] = []  # of the last trials, likewise
+        self.recordings: list[Any] = []  # of the last trials, likewise
 
     @property
     def time(self) -> float:
@@ -118,16 +118,17 @@ class Simulation:
 
     def trials(self, duration: float, *, currents: Mapping[str, Any] | None = None, rates: Mapping[str, Any] | None = None,
                seeds: Sequence[int] | None = None, until: Silence | Confidence | None = None,
-               progress: bool = True) -> list[Recording]:  # fmt: skip
+               keep: Callable[[Recording], Any] | None = None, progress: bool = True) -> list[Any]:  # fmt: skip
         """Run ``duration`` ms from time 0 several times, each time with other inputs, side by side on all cores.
 
         currents: for each population name an array (trials, size) in pA, in place of the amplitude of the population's
         `DirectCurrent`, while it lasts. rates: for each name an array (trials, size) in Hz, in place of the rate of a population
         of `Poisson` sources. seeds: of the random numbers drawn in each trial; without them all trials see the same. until: end
-        a trial earlier, by `spikesim.trials.Silence` or `Confidence`; its recording ends there. Connections, parameters and
-        initial values are those of the simulation, whose own state is left as it is. Ctrl-C stops between two trials;
-        `recordings` then holds those that are done. Raises `ChipOverflowError` for the first trial in which a neuron that must not
-        (`LoihiLIF(overflow="strict")`) has left its range; `recordings` holds all trials then, too.
+        a trial earlier, by `spikesim.trials.Silence` or `Confidence`; its recording ends there. keep: a function of a trial's
+        recording, called side by side as the trials end, that gives what is kept in place of it, where many recordings would not
+        fit into memory. Connections, parameters and initial values are those of the simulation, whose own state is left as it
+        is. Ctrl-C stops between two trials; `recordings` then holds those that are done. Raises `ChipOverflowError` for the first
+        trial in which a neuron that must not (`LoihiLIF(overflow="strict")`) has left its range; `recordings` holds all trials then.
         """
         steps = int(on_grid(checked_number(duration, "trials: duration", DURATION), self.program.dt, "trials: duration"))
         check_until(self.program, until)
@@ -138,7 +139,7 @@ class Simulation:
                 self.network, dt=program.dt, seed=self.seed, procedural=bool(program.rows), weight_bits=self.weight_bits
             )
         workers = min(len(trials), cores()) if self.engine_name == "cpu" else 1
-        results: list[Recording | None] = [None] * len(trials)
+        results: dict[int, Any] = {}
         faults: dict[int, ChipOverflowError] = {}
         with Interrupt() as interrupt, Progress.of_trials(len(trials), shown=progress) as bar:
 
@@ -146,7 +147,8 @@ class Simulation:
                 for at in range(worker, len(trials), workers):
                     if interrupt.wanted:
                         return
-                    results[at] = run_trial(self.network, engine, steps, trials[at], until)
+                    recording = run_trial(self.network, engine, steps, trials[at], until)
+                    results[at] = recording if keep is None else keep(recording)
                     bar.tick(1)
                     try:
                         check_states(self.network, engine, program.dt)
@@ -159,7 +161,7 @@ class Simulation:
                     for done in [pool.submit(work, worker, engine) for worker, engine in enumerate(engines)]:
                         done.result()
             finally:
-                self.recordings = [recording for recording in results if recording is not None]
+                self.recordings = [results[at] for at in sorted(results)]
         for at in sorted(faults):
             raise ChipOverflowError(f"trial {at}: {faults[at]}")
         return self.recordings
@@ -225,6 +227,8 @@ def _checked_state(state: State, program: Any) -> State:
     shapes: Sequence = [cells.initial.shape for cells in program.cells]
     if [values.shape for values in state.values] != shapes or not all(values.dtype == np.float64 for values in state.values):
         raise ValueError("the state does not have the network's shape")
+    if any(values[list(cells.still)].any() for cells, values in zip(program.cells, state.values, strict=True)):
+        raise ValueError("a variable that the network keeps at 0 is not 0")
     steps, neurons = state.flight_steps, state.flight_neurons
     if not (steps.dtype == neurons.dtype == np.int64 and steps.shape == neurons.shape and steps.ndim == 1):
         raise ValueError("the spikes in flight are not two vectors of one length")

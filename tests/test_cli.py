@@ -165,7 +165,10 @@ BAD = {  # name: (arguments, exit code, what is said)
     "benchmark of an empty batch": (("bench", "feedforward", "--batch", "0"), 1, "at least 1 sample"),
     "profile of a batch": (("bench", "feedforward", "--batch", "2", "--profile"), 1, "not profiled"),
     "benchmark of no time": ((*BENCH[:4], "--time", "0"), 1, "time|duration"),
-    "figures onto a folder": ((*BENCH, "--json", "folder"), 1, "folder"),
+    "figures onto a folder": (("bench", "microcircuit", "--json", "folder"), 1, "folder: expected the name of a file"),
+    "figures into no folder": (("bench", "microcircuit", "--json", "nowhere/x.json"), 1, "nowhere/x.json: there is no folder"),
+    "table into no folder": (("zoo", "--all", "--json", "nowhere/x.json"), 1, "nowhere/x.json: there is no folder"),
+    "image into no folder": (("map", "net.h5", "--chip", "loihi1", "--out", "nowhere/x.h5"), 1, "nowhere/x.h5: there is no folder"),
     "pictures onto a file": (("demo", "--out", "junk.h5"), 1, "junk.h5"),
 }  # fmt: skip
 

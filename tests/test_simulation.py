@@ -401,6 +401,17 @@ def test_trials_are_separate_runs(engine, threads):
     assert all(len(trial.spikes["other"]) for trial in trials)
 
 
+@every_variant
+def test_trials_keep_what_is_asked_for(engine, threads):
+    """A function of each recording, in the order of the trials."""
+    made = Simulation(with_current(np.zeros(40)), dt=DT, engine=engine, threads=threads)
+    whole = made.trials(8.0, currents={"cells": ROWS})
+    found = made.trials(8.0, currents={"cells": ROWS}, keep=lambda recording: len(recording.spikes["cells"]))
+    assert found == made.recordings == [len(trial.spikes["cells"]) for trial in whole]
+    assert len(set(found)) > 1
+    assert made.trials(8.0, currents={"cells": ROWS}, keep=lambda recording: None) == [None] * len(ROWS)
+
+
 def test_trials_of_a_shaped_population():
     """Currents may come in the population's shape, and for several populations at once."""
     made = Simulation(with_current(np.zeros(40)), dt=DT)

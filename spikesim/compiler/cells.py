@@ -33,10 +33,13 @@ def compile_population(population: Population, place: dict[str, Any], *, dt: flo
     except DescriptionError as error:
         raise DescriptionError(f"population {population.name!r}: as drawn from its distributions, {error}") from None
     _check_refractory(model, population, dt)
-    variables = model.variables()
+    variables, coefficients = model.variables(), _flat(_computed(model.coefficients, dt), population)
+    initial = _initial(population, model, place["index"], seed)
+    still = [row for row, name in enumerate(variables)
+             if name in model.STILL and not np.any(coefficients[model.STILL[name]]) and not np.any(initial[row])]  # fmt: skip
     return Cells(
-        **place, kind=MEMBRANE, variables=variables, own=len(model.STATE), initial=_initial(population, model, place["index"], seed),
-        membrane=model.membrane(), coefficients=_flat(_computed(model.coefficients, dt), population), injected=injected,
+        **place, kind=MEMBRANE, variables=variables, own=len(model.STATE), still=tuple(still), initial=initial,
+        membrane=model.membrane(), coefficients=coefficients, injected=injected,
         separate=model.SEPARATE, graded=model.GRADED, largest_spike=model.largest_spike(),
         ports=tuple(_port(name, model, population, dt, variables, quanta[name], name in driven) for name in model.receptors),
     )  # fmt: skip

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
 from spikesim.convert.calibrate import CURRENT, LATENCY, POISSON, RATE, SIGNED, Calibration, Quantum, calibrate
-from spikesim.convert.cost import fan_outs, synaptic_operations
+from spikesim.convert.cost import fan_outs, totals
 from spikesim.convert.graph import READ_OUT, Graph, inside, outside
 from spikesim.convert.lower import Lowered, analog_part, lower
 from spikesim.convert.operators import Shape
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 MARGIN = limits(None, above=0.0, varies=False)
 BITS = {RATE: 16, SIGNED: 32}  # of weights: rates are coarser than their rounding, what settles is compared to the last digit
+PRECISION = {RATE: None, SIGNED: "float64"}  # of potentials, likewise; None is that of the engine, float32 on "cpu"
 MEMORY = 1 << 28  # bytes of currents and spike counts that are held at once
 
 
@@ -82,6 +84,16 @@ class SpikingResult:
         return (self.outputs.argmax(axis=2) == labels).mean(axis=1)
 
 
+class _Trial(NamedTuple):
+    """What is kept of one image."""
+
+    sums: np.ndarray  # of the read-out after each step, float64 (steps, outputs), the last one repeated
+    steps: int  # until its end
+    spikes: list[int]  # of each population that is counted
+    operations: list[int]
+    counts: dict[str, np.ndarray]
+
+
 @dataclass(frozen=True, eq=False)
 class ConvertedNetwork:
     """A spiking network made from a torch module: its description, a report, and ways to run it."""
@@ -115,25 +127,27 @@ class ConvertedNetwork:
             return outside(self.graph, settled).numpy()
 
     def run(self, images: Any, *, steps: int, confidence: float | None = None, counts: bool = False, engine: str = "cpu",
-            progress: bool = True) -> SpikingResult:  # fmt: skip
+            precision: str | None = None, progress: bool = True) -> SpikingResult:  # fmt: skip
         """Show each image for at most ``steps`` steps, every image from rest, side by side on all cores.
 
         images: (n, *input shape), as the module takes them. The linear operators before the first neurons are computed once an
         image and given as a constant current (with input="poisson" or "latency" they see spikes, too, and image k draws from
         seed k); all others see spikes only. ``confidence``: end an image when its largest
         output leads the second by so much. In signed coding an image ends when no neuron fires any more. ``counts`` keeps
-        the spikes of each neuron.
+        the spikes of each neuron. precision: of the neurons' state, "float32", the default in rate coding, or "float64", the default
+        in signed coding, which needs it, and on engine="reference".
         """
         if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
             raise DescriptionError(f"run: expected a whole number of steps from 1 on, got {steps!r}")
         images = self._checked(images, "run")
         started = time.perf_counter()
-        simulation = Simulation(self.network, dt=1.0, engine=engine, threads=1, precision="float64", weight_bits=BITS[self.coding],
-                                progress=progress)  # fmt: skip
+        simulation = Simulation(self.network, dt=1.0, engine=engine, threads=1, precision=precision or PRECISION[self.coding],
+                                weight_bits=BITS[self.coding], progress=progress)  # fmt: skip
         fan_out = fan_outs(self.network)
-        options = {"until": self._until(confidence), "progress": progress}
-        parts = [self._some(simulation, images[first : first + self._at_once()], first, steps, fan_out, counts, options)
-                 for first in range(0, len(images), self._at_once())]  # fmt: skip
+        kept = partial(self._kept, steps=steps, fan_out=fan_out, keep=counts)
+        options = {"until": self._until(confidence), "keep": kept, "progress": progress}
+        some = self._at_once(counts)
+        parts = [self._some(simulation, images[at : at + some], at, steps, list(fan_out), options) for at in range(0, len(images), some)]
         return _joined(parts, time.perf_counter() - started)
 
     def compare(self, images: Any, labels: Any = None, *, steps: int = 64, sample: int = 64, constants: EnergyConstants | None = None,
@@ -152,31 +166,43 @@ class ConvertedNetwork:
             return None
         return Confidence(READ_OUT, checked_number(confidence, "run: confidence", MARGIN))
 
-    def _at_once(self) -> int:
-        return max(1, MEMORY // (16 * sum(len(p) for p in self.network.populations.values())))
+    def _at_once(self, counts: bool) -> int:
+        """How many images to run at once, for each of which there are currents, and the spike counts if they are kept."""
+        populations = self.network.populations
+        held = sum(len(populations[name]) for name in (populations if counts else self.lowered.shown))
+        return max(1, MEMORY // max(16 * held, 1))
 
-    def _some(self, simulation: Simulation, images: np.ndarray, first: int, steps: int, fan_out: dict[str, np.ndarray], keep: bool,
+    def _some(self, simulation: Simulation, images: np.ndarray, first: int, steps: int, names: list[str],
               options: dict[str, Any]) -> SpikingResult:  # fmt: skip
-        """The result of some images, of which the first has this number."""
+        """The result of some images, of which the first has this number; ``names`` of the populations that are counted."""
         shown = self.inputs(images)
         if self.input == POISSON:
             given = {"rates": shown, "seeds": range(first, first + len(images))}
         else:
             given = {"currents": shown}
-        recordings = simulation.trials(float(steps), **given, **options)
-        events = {name: np.stack([recording.counts[name].values for recording in recordings]) for name in recordings[0].counts}
-        operations = synaptic_operations(events, fan_out)
+        trials = simulation.trials(float(steps), **given, **options)
         relays = self.lowered.relays
-        places = self.lowered.places
+        spikes = dict(zip(names, np.array([trial.spikes for trial in trials], np.int64).T, strict=True))
+        operations = dict(zip(names, np.array([trial.operations for trial in trials], np.int64).T, strict=True))
         return SpikingResult(
-            np.stack([self._output(recording, steps) for recording in recordings], axis=1),
-            np.array([round(recording.duration) for recording in recordings]),
-            {name: found.sum(axis=1) for name, found in events.items() if name not in relays},
-            {name: found.sum(axis=1) for name, found in events.items() if name in relays},
-            operations,
-            {name: found[:, np.argsort(places[name].order)] for name, found in events.items() if name not in relays} if keep else {},
-            0.0,
-        )
+            self._outputs(np.stack([trial.sums for trial in trials], axis=1)), np.array([trial.steps for trial in trials]),
+            {name: found for name, found in spikes.items() if name not in relays},
+            {name: found for name, found in spikes.items() if name in relays}, operations,
+            {name: np.stack([trial.counts[name] for trial in trials]) for name in trials[0].counts}, 0.0,
+        )  # fmt: skip
+
+    def _kept(self, recording: Recording, steps: int, fan_out: dict[str, np.ndarray], keep: bool) -> _Trial:
+        """What is kept of an image: ``fan_out`` of each population that is counted, ``keep`` the counts."""
+        sums = recording.trace(READ_OUT, "v").values
+        values = sums / np.arange(1, len(sums) + 1)[:, None] if self.coding == RATE else sums
+        counts = {name: recording.counts[name].values for name in fan_out}
+        found = [totals(counts[name], fans) for name, fans in fan_out.items()]
+        return _Trial(
+            np.concatenate([values, np.repeat(values[-1:], steps - len(values), axis=0)]), round(recording.duration),
+            [spikes for spikes, _ in found], [operations for _, operations in found],
+            {name: counts[name][np.argsort(self.lowered.places[name].order)] for name in counts if name not in self.lowered.relays}
+            if keep else {},
+        )  # fmt: skip
 
     def inputs(self, images: Any) -> dict[str, np.ndarray]:
         """What the populations that see the images get, (n, size) by name: currents, or the rates of Poisson spikes (Hz).
@@ -187,8 +213,7 @@ class ConvertedNetwork:
         if self.input != CURRENT:
             self._check_range(values.numpy())
         analog = analog_part(self.graph, values, wanted=self.lowered.shown.values())
-        found = {name: analog[node].reshape(len(values), -1)[:, self.lowered.place(name).order]
-                 for name, node in self.lowered.shown.items()}  # fmt: skip
+        found = {name: self.lowered.place(name).stored(analog[node]) for name, node in self.lowered.shown.items()}
         if self.input == POISSON:
             return {name: 1e3 * numbers / self.lowered.place(name).worth for name, numbers in found.items()}
         return found
@@ -201,17 +226,14 @@ class ConvertedNetwork:
                                    f"the images reach from {values.min():g} to {values.max():g}; scale them, or calibrate "
                                    "with them")  # fmt: skip
 
-    def _output(self, recording: Recording, steps: int) -> np.ndarray:
-        """The output after each step (steps, *shape), the last one repeated."""
-        place = self.lowered.read_out
-        sums = recording.trace(READ_OUT, "v").values
-        values = sums / np.arange(1, len(sums) + 1)[:, None] if self.coding == RATE else sums
+    def _outputs(self, values: np.ndarray) -> np.ndarray:
+        """The outputs (steps, images, *shape) for what the read-out gave (steps, images, neurons)."""
         ordered = np.empty_like(values)
-        ordered[:, place.order] = values
-        filled = np.concatenate([ordered, np.repeat(ordered[-1:], steps - len(ordered), axis=0)])
-        shaped = filled.reshape(steps, *self.graph.nodes[self.graph.output].shape)
+        ordered[..., self.lowered.read_out.order] = values
+        flat = ordered.reshape(-1, *self.graph.nodes[self.graph.output].shape)
         with torch.no_grad():
-            return outside(self.graph, torch.from_numpy(shaped)).numpy()
+            shown = outside(self.graph, torch.from_numpy(flat)).numpy()
+        return shown.reshape(*values.shape[:2], *shown.shape[1:])
 
     def _checked(self, images: Any, what: str) -> np.ndarray:
         images, shape = checked_images(images, f"{what}: images"), self.shape

@@ -1,24 +1,28 @@
 """What spikes cost: synaptic operations."""
 
-from collections import defaultdict
-from collections.abc import Mapping
-
 import numpy as np
 
 from spikesim.connectivity.structured import Structured
-from spikesim.network import Network
+from spikesim.kernel import kernel
+from spikesim.network import COUNTS, Network
 
 
 def fan_outs(network: Network) -> dict[str, np.ndarray]:
-    """For each population how many synapses each of its neurons has in all, int64 (size,)."""
-    totals: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(1, np.int64))
+    """For each population whose spikes are counted how many synapses each of its neurons has in all, int64 (size,)."""
+    counted = [probe.view.population for probe in network.probes if probe.variable == COUNTS]
+    totals = {name: np.zeros(len(network.populations[name]), np.int64) for name in counted}
     for projection in network.projections.values():
-        if isinstance(projection.rule, Structured):
-            name = projection.source.population
+        name = projection.source.population
+        if isinstance(projection.rule, Structured) and name in totals:
             totals[name] = totals[name] + projection.rule.fan_out(network.shape(projection.source))
-    return dict(totals)
+    return totals
 
 
-def synaptic_operations(events: Mapping[str, np.ndarray], fan_out: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """For each population the additions its spikes caused, int64 (images,); ``events``: int64 (images, neurons)."""
-    return {name: counts @ fan_out[name] if name in fan_out else np.zeros(len(counts), np.int64) for name, counts in events.items()}
+@kernel
+def totals(counts, fan_out):
+    """The sums of the spikes of a population's neurons, and of the additions they caused."""
+    spikes, operations = 0, 0
+    for k in range(len(counts)):
+        spikes += counts[k]
+        operations += counts[k] * fan_out[k]
+    return spikes, operations

@@ -33,8 +33,8 @@ REAL = {
 }
 
 
-def finetune_qcfs(module: nn.Module, data: tuple[Any, Any], *, levels: int = 8, epochs: int = 5, batch: int = 64, rate: float = 0.02,
-                  weight_decay: float = 5e-4, percentile: float = 99.9, per_channel: bool = False, seed: int = 0, threads: int = 1,
+def finetune_qcfs(module: nn.Module, data: tuple[Any, Any], *, levels: int = 8, epochs: int = 5, batch: int = 64, rate: float = 0.002,
+                  weight_decay: float = 5e-4, percentile: float = 99.0, per_channel: bool = True, seed: int = 0, threads: int = 1,
                   progress: Callable[[int, float], None] | None = None) -> fx.GraphModule:  # fmt: skip
     """A copy of a trained classifier in which each use of ReLU is a `QCFS`, trained on; in eval mode.
 

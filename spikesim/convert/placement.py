@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import sparse
 
 from spikesim.connectivity import Along as AlongRule
@@ -33,6 +34,11 @@ class Place:
     @property
     def order(self) -> np.ndarray:
         return channels_last(self.shape)
+
+    def stored(self, values: np.ndarray) -> np.ndarray:
+        """Values in torch's order (n, *shape) in that of the neurons (n, size): faster than by ``order``."""
+        by_place = torch.from_numpy(values).reshape(len(values), self.channels, self.places).transpose(1, 2)
+        return by_place.contiguous().reshape(len(values), -1).numpy()
 
     @property
     def channels(self) -> int:

@@ -10,8 +10,11 @@ from numba import carray, njit
 
 from spikesim.draws import reached
 from spikesim.engine.delivery import row_of
-from spikesim.engine.native import VECTOR, add_vector, pointer, pointer_like
+from spikesim.engine.native import VECTOR, VECTORS, add_rows, pointer, pointer_like
 from spikesim.engine.parts import clip
+from spikesim.engine.plan import MEETS
+
+COLUMN = 24  # bytes of what a column meets in a row: target, weights, number of weights
 
 
 @njit
@@ -36,30 +39,35 @@ def _add(weights_at, bits, count, size, inputs_at, jump, one):
 
 @njit(forceinline=True)
 def _add_row(weights_at, dtype, count, size, inputs_at, jump, one):
-    inputs = carray(pointer_like(inputs_at, one), (count - 1) * jump + 1)
-    weights = carray(pointer(weights_at, dtype), count)
-    if size == 1 and jump == 1:
-        _add_whole(weights_at, dtype, count, inputs_at, one)
-    elif jump == 1:  # the product of two int32 as int64: its lower half is one instruction, too
-        for k in range(count):
-            inputs[k] += np.int64(weights[k]) * np.int64(size)
+    if jump != 1:
+        _add_spread(carray(pointer(weights_at, dtype), count), size, carray(pointer_like(inputs_at, one), (count - 1) * jump + 1), jump)
+    elif size == 1:
+        _add_run(weights_at, dtype, count, None, inputs_at, one)
     else:
-        _add_spread(weights, size, inputs, jump)
+        _add_run(weights_at, dtype, count, size, inputs_at, one)
 
 
 @njit(forceinline=True)
-def _add_whole(weights_at, dtype, count, inputs_at, one):
-    item = _bytes(inputs_at, one)
-    width = carray(pointer(weights_at, dtype), 1).itemsize
-    vectors = count // VECTOR
-    for _ in range(vectors):
-        add_vector(inputs_at, weights_at, one, dtype)
-        inputs_at += VECTOR * item
-        weights_at += VECTOR * width
-    rest = count - vectors * VECTOR
-    inputs, weights = carray(pointer_like(inputs_at, one), rest), carray(pointer(weights_at, dtype), rest)
-    for k in range(rest):
-        inputs[k] += weights[k]
+def _add_run(weights_at, dtype, count, size, inputs_at, one):
+    """Add ``count`` weights in a row to as many input slots in a row; ``size``: None for a spike of size 1."""
+    step, width = VECTOR * _bytes(inputs_at, one), VECTOR * _bytes(weights_at, dtype(0))
+    left = count // VECTOR
+    while left > VECTORS:
+        add_rows(inputs_at, weights_at, VECTORS, 1, 0, 0, size, one, dtype)
+        inputs_at, weights_at, left = inputs_at + VECTORS * step, weights_at + VECTORS * width, left - VECTORS
+    add_rows(inputs_at, weights_at, left, 1, 0, 0, size, one, dtype)
+    _add_few(weights_at + left * width, dtype, count % VECTOR, size, inputs_at + left * step, one)
+
+
+@njit(forceinline=True)
+def _add_few(weights_at, dtype, count, size, inputs_at, one):
+    """The same one by one."""
+    inputs, weights = carray(pointer_like(inputs_at, one), VECTOR), carray(pointer(weights_at, dtype), VECTOR)
+    for k in range(count):
+        if size is None:
+            inputs[k] += weights[k]
+        else:
+            inputs[k] += np.int64(weights[k]) * np.int64(size)
 
 
 @njit
@@ -87,80 +95,164 @@ def deliver_dense(spikes, sizes, block, low, high, inputs_at, one):
 def deliver_conv(spikes, sizes, block, low, high, inputs_at, one):
     """Convolution of either kind: at each place that a source meets, add the weights of all output channels of its group.
 
-    Places are row x width + column. What each row and column of the source meets is listed (see `spikesim.engine.records`): its share
-    of the target's place and of the weights' address, and how many weights there are in a row.
+    What each row and column of the source meets is listed (see `spikesim.engine.records`): its share of the target's number and of
+    the weights' address, and how many there are. Spikes come in order, so those of a line of the source follow each other, and
+    what the line meets is looked up once.
     """
-    last, channels, volume, width = block.channels_last, block.channels, block.source_volume, block.width
-    group, out, bits, item = block.group_in, block.group_out, block.bits, _bytes(inputs_at, one)
-    row_starts = carray(pointer(block.row_starts_at, np.int64), volume // width + 1)
-    column_starts = carray(pointer(block.column_starts_at, np.int64), width + 1)
-    rows = carray(pointer(block.rows_at, np.int64), (row_starts[volume // width], 3))
-    columns = carray(pointer(block.columns_at, np.int64), (column_starts[width], 3))
-    jump, unit = (1, block.target_channels) if last else (block.target_volume, 1)
-    weights_at, channel_bytes = block.weights_at, block.channel_bytes
-    for n in range(len(spikes)):
-        k = np.int64(spikes[n])
-        place = k // channels if last else k % volume
-        channel = k - place * channels if last else k // volume
-        row = place // width
-        column = place - row * width
-        size, first_out, channel_at = _size(sizes, n), channel // group * out * jump, weights_at + channel * channel_bytes
+    row_starts = carray(pointer(block.row_starts_at, np.int64), block.lines + 1)
+    size = np.uint64(block.line_size)
+    first = 0
+    while first < len(spikes):
+        line = spikes[first] // block.line_size
+        start, last = line * block.line_size, first + 1
+        while last < len(spikes) and np.uint64(spikes[last] - start) < size:
+            last += 1
+        channel = line // block.lines
+        row = line - channel * block.lines
         for r in range(row_starts[row], row_starts[row + 1]):
-            row_first = first_out + rows[r, 0] * unit
-            row_weights_at = channel_at + rows[r, 1]
-            for c in range(column_starts[column], column_starts[column + 1]):
-                neuron, begin, end = row_first + columns[c, 0] * unit, 0, columns[c, 2]
-                if neuron >= high or neuron + (end - 1) * jump < low:
-                    continue
-                if neuron < low or neuron + (end - 1) * jump >= high:
-                    begin, end = clip(neuron, jump, end, low, high)
-                _add(row_weights_at + columns[c, 1] + begin * (bits // 8), bits, end - begin, size,
-                     inputs_at + (neuron + begin * jump - low) * item, jump, one)  # fmt: skip
+            rows = carray(pointer(block.rows_at, MEETS), r + 1)[r]
+            _deliver_line(spikes[first:last], sizes[first:last], start, channel, rows, block, low, high, inputs_at, one)
+        first = last
+
+
+@njit
+def _deliver_line(spikes, sizes, start, channel, rows, block, low, high, inputs_at, one):
+    """The spikes of the line that begins with neuron ``start``, at the rows of the target that it meets."""
+    first, last = 0, block.targets
+    if block.channels_last:
+        first, last = rows.target, rows.target + (rows.count - 1) * rows.target_step + block.target_line
+    if first >= high or last <= low:
+        return
+    if first < low or last > high or block.jump > 1 or block.grouped:
+        _deliver_clipped(spikes, sizes, start, channel, rows, block, low, high, inputs_at, one)
+    elif block.bits == 16:
+        _deliver_whole(spikes, sizes, start, rows, block, inputs_at - low * _bytes(inputs_at, one), np.int16, one)
+    else:
+        _deliver_whole(spikes, sizes, start, rows, block, inputs_at - low * _bytes(inputs_at, one), np.int32, one)
+
+
+@njit
+def _deliver_whole(spikes, sizes, start, rows, block, inputs_at, dtype, one):
+    """If all that they meet is in reach, and the weights of all output channels lie in a row."""
+    for run in range(block.runs):
+        columns_at = block.columns_at + COLUMN * block.width * run
+        if run >= block.whole_runs:
+            _deliver_rest(spikes, sizes, start, rows, columns_at, block, inputs_at, dtype, one)
+        elif len(sizes):
+            _deliver_runs(spikes, sizes, start, rows, columns_at, block, inputs_at, dtype, one)
+        else:
+            _deliver_runs(spikes, None, start, rows, columns_at, block, inputs_at, dtype, one)
+
+
+@njit
+def _deliver_runs(spikes, sizes, start, rows, columns_at, block, inputs_at, dtype, one):
+    """The first, second, ... run of whole vectors of each spike; ``sizes``: None if all are 1.
+
+    There are few additions to a spike, so all that the loop needs is at hand.
+    """
+    weights_at, channels, channel_bytes = block.weights_at, block.channels, block.channel_bytes
+    inverse, shift = block.channels_inverse, block.channels_shift
+    count, item, weights_step = rows.count, _bytes(inputs_at, one), rows.weights_step
+    inputs_at, weights_at, inputs_step = inputs_at + rows.target * item, weights_at + rows.weights, rows.target_step * item
+    for n in range(len(spikes)):
+        place = spikes[n] - start
+        column = place * inverse >> shift
+        run = carray(pointer(columns_at + COLUMN * column, np.int64), 3)
+        slots_at, from_at = inputs_at + run[0] * item, weights_at + (place - column * channels) * channel_bytes + run[1]
+        if sizes is None:
+            add_rows(slots_at, from_at, run[2] // VECTOR, count, inputs_step, weights_step, None, one, dtype)
+        else:
+            add_rows(slots_at, from_at, run[2] // VECTOR, count, inputs_step, weights_step, sizes[n], one, dtype)
+
+
+@njit
+def _deliver_rest(spikes, sizes, start, rows, columns_at, block, inputs_at, dtype, one):
+    """What is left of each run."""
+    item = _bytes(inputs_at, one)
+    for n in range(len(spikes)):
+        place = spikes[n] - start
+        column = place * block.channels_inverse >> block.channels_shift
+        run = carray(pointer(columns_at + COLUMN * column, np.int64), 3)
+        channel_at = block.weights_at + (place - column * block.channels) * block.channel_bytes
+        for r in range(rows.count):
+            _add_few(channel_at + run[1] + rows.weights + r * rows.weights_step, dtype, run[2], _size(sizes, n),
+                     inputs_at + (run[0] + rows.target + r * rows.target_step) * item, one)  # fmt: skip
+
+
+@njit
+def _deliver_clipped(spikes, sizes, start, channel, rows, block, low, high, inputs_at, one):
+    """If some may be beyond the borders of the part, or the weights of the output channels are spread."""
+    channels, bits, item, jump, last = block.channels, block.bits, _bytes(inputs_at, one), block.jump, block.channels_last
+    columns = carray(pointer(block.columns_at, np.int64), (block.runs, block.width, 3))
+    for n in range(len(spikes)):
+        column = np.int64(spikes[n]) - start
+        if last:
+            place = column
+            column = place * block.channels_inverse >> block.channels_shift
+            channel = place - column * channels
+        size, first_out = _size(sizes, n), channel // block.group_in * block.group_out * jump + rows.target
+        for run in range(block.runs):
+            neuron, count = first_out + columns[run, column, 0], columns[run, column, 2]
+            weights_at = block.weights_at + channel * block.channel_bytes + columns[run, column, 1] + rows.weights
+            for _ in range(rows.count):
+                begin, end = 0, count
+                if neuron < low or neuron + (count - 1) * jump >= high:
+                    begin, end = clip(neuron, jump, count, low, high)
+                if begin < end:
+                    _add(weights_at + begin * (bits // 8), bits, end - begin, size, inputs_at + (neuron + begin * jump - low) * item,
+                         jump, one)  # fmt: skip
+                neuron, weights_at = neuron + rows.target_step, weights_at + rows.weights_step
 
 
 @njit
 def deliver_along(spikes, sizes, block, low, high, inputs_at, one):
     """Matrix along an axis: add the entries of the column of each source to the outputs at its outer and inner position."""
-    inner, width, bits, item = block.inner, block.row_width, block.bits, _bytes(inputs_at, one)
-    starts = carray(pointer(block.starts_at, np.int64), block.inputs + 1)
-    entries = starts[block.inputs]
-    outputs = carray(pointer(block.outputs_at, np.int32), entries)
-    jump = block.target_step * inner
+    inner, inputs, item, jump = block.inner, block.inputs, _bytes(inputs_at, one), block.target_step * block.inner
+    starts_at, outputs_at, start, step = block.starts_at, block.outputs_at, block.target_start, block.target_step
     for n in range(len(spikes)):
-        k = row_of(np.int64(spikes[n]), block)
-        if k < 0:
+        k = np.int64(spikes[n]) if block.whole else row_of(np.int64(spikes[n]), block)
+        if not 0 <= k < block.sources:
             continue
-        rest = k // inner
-        position = k - rest * inner
-        outer = rest // block.inputs
-        column = rest - outer * block.inputs
-        first, last = starts[column], starts[column + 1]
+        rest = k * block.inner_inverse >> block.inner_shift
+        position, outer = k - rest * inner, rest * block.inputs_inverse >> block.inputs_shift
+        starts = carray(pointer(starts_at + 8 * (rest - outer * inputs), np.int64), 2)
+        first, last = starts[0], starts[1]
         if first == last:
             continue
-        neuron = block.target_start + block.target_step * (outer * block.outputs * inner + position)
-        if neuron + jump * outputs[first] < low or neuron + jump * outputs[last - 1] >= high:
-            begin, end = clip(neuron, jump, block.outputs, low, high)
-            column_outputs = carray(pointer(block.outputs_at + 4 * first, np.int32), last - first)
-            first, last = first + reached(column_outputs, begin - 1), first + reached(column_outputs, end - 1)
-            if first >= last:
-                continue
-        slot_at = inputs_at + (neuron - low) * item
-        if width == 1 and outputs[last - 1] - outputs[first] == last - 1 - first:
-            _add(block.weights_at + first * (bits // 8), bits, last - first, _size(sizes, n), slot_at + jump * outputs[first] * item,
-                 jump, one)  # fmt: skip
+        neuron = start + step * (outer * block.outputs * inner + position)
+        least = neuron + jump * carray(pointer(outputs_at + 4 * first, np.int32), 1)[0]
+        if last - first == 1 and low <= least < high:
+            _add_entry(block, first, position, _size(sizes, n), inputs_at + (least - low) * item, one)
         else:
-            _add_entries(block, first, last, position if width > 1 else 0, _size(sizes, n), slot_at, jump, one)
+            _add_column(block, neuron, first, last, position, _size(sizes, n), low, high, inputs_at, one)
 
 
 @njit
-def _add_entries(block, first, last, shift, size, slot_at, jump, one):
-    """Add the entries [first, last) of a column one by one."""
-    outputs = carray(pointer(block.outputs_at, np.int32), last)
-    rows = carray(pointer(block.rows_at, np.int32), last)
-    narrow = carray(pointer(block.weights_at, np.int16), 1)
-    wide = carray(pointer(block.weights_at, np.int32), 1)
-    inputs = carray(pointer_like(slot_at, one), 1)
+def _add_entry(block, entry, position, size, slot_at, one):
+    """Add one entry of the matrix."""
+    at = np.int64(carray(pointer(block.rows_at + 4 * entry, np.int32), 1)[0]) * block.row_width + (position if block.row_width > 1 else 0)
+    if block.bits == 16:
+        weight = np.int64(carray(pointer(block.weights_at + 2 * at, np.int16), 1)[0])
+    else:
+        weight = np.int64(carray(pointer(block.weights_at + 4 * at, np.int32), 1)[0])
+    carray(pointer_like(slot_at, one), 1)[0] += weight * np.int64(size)
+
+
+@njit
+def _add_column(block, neuron, first, last, position, size, low, high, inputs_at, one):
+    """Add the entries [first, last) of a column, as far as they lead to neurons [low, high); output 0 is ``neuron``."""
+    outputs, jump, item = carray(pointer(block.outputs_at, np.int32), last), block.target_step * block.inner, _bytes(inputs_at, one)
+    if neuron + jump * outputs[first] < low or neuron + jump * outputs[last - 1] >= high:
+        begin, end = clip(neuron, jump, block.outputs, low, high)
+        column_outputs = outputs[first:]
+        first, last = first + reached(column_outputs, begin - 1), first + reached(column_outputs, end - 1)
+        if first >= last:
+            return
+    slot_at = inputs_at + (neuron - low) * item
+    if block.row_width == 1 and outputs[last - 1] - outputs[first] == last - 1 - first:
+        _add(
+            block.weights_at + first * (block.bits // 8), block.bits, last - first, size, slot_at + jump * outputs[first] * item, jump, one
+        )
+        return
     for e in range(first, last):
-        at = np.int64(rows[e]) * block.row_width + shift
-        weight = np.int64(narrow[at]) if block.bits == 16 else np.int64(wide[at])
-        inputs[np.int64(outputs[e]) * jump] += weight * np.int64(size)
+        _add_entry(block, e, position, size, slot_at + np.int64(outputs[e]) * jump * item, one)

@@ -8,7 +8,7 @@ import numpy as np
 
 from spikesim.barrier import BARRIER
 from spikesim.connectivity.procedural import Rows
-from spikesim.connectivity.tables import BLOCK, Table, columns_of
+from spikesim.connectivity.tables import BLOCK, Table
 from spikesim.engine.delivery import DUE
 from spikesim.engine.memory import Row, lines
 from spikesim.engine.plan import ALONG, CELLS, CONV, DENSE, DRIVE, FUTURE, HELD, NOISE, PHASES, PLAN, ROWS, SAMPLER, TABLE, WORDS
@@ -17,10 +17,11 @@ from spikesim.engine.records import along_record, conv_record, dense_record
 from spikesim.engine.state import Segment, State, initial_state, sample_steps
 from spikesim.engine.stimuli import SCRATCH
 from spikesim.engine.sweep import arguments, coefficient, fired_type, load_sweep
-from spikesim.engine.worker import deliver_again, work
+from spikesim.engine.worker import deliver_again, draw_again, work
 from spikesim.machine import cores
 from spikesim.program import MEMBRANE, Cells, Drive, Held, Noise, Program, Sampler
 
+WINDOW = 4  # steps for which a visit to a spike's synapses delivers at once, where there are several delays
 CAPACITY = 1 << 25  # spikes, and samples, that one call can record (at least a step's); they take memory when they occur
 
 
@@ -60,11 +61,12 @@ class Cpu:
         self.held = [np.array(h.values, order="C") for h in program.held]
         self.drives = {(d.cells, d.port): Row(bounds[:, d.cells], precision) for d in program.drives}
         self.samples = [np.empty((self.largest_chunk // s.interval + 1, len(s.ids))) for s in program.samplers]
-        self.inputs = lines(1, program.layout.total + BLOCK, program.accumulator.__name__)[0]
+        self.window = WINDOW if any(len(t.delays) > 1 for t in program.tables) else 1
+        self.inputs = lines(self.window, program.layout.total + BLOCK, program.accumulator.__name__)
         self.barrier = lines(BARRIER, 1, "int64")
         self.scratch = lines(self.parts, SCRATCH, "uint8")
         self.ticks = lines(self.workers, WORDS, "int64")
-        self.due = lines(self.parts, DUE * 2, "int64")
+        self.due = lines(self.parts, DUE * 4, "int64")
         ring = program.longest_delay + 1
         regions = [program.layout.region(part) for part in range(self.parts)] if program.rows else []
         self.futures = [lines(1, ring * (last - first), "int64") for first, last in regions]
@@ -76,7 +78,7 @@ class Cpu:
         self.record_sizes = [np.empty(len(record) if program.graded else 0, np.int32) for record in self.records]
         self.recorded = lines(self.parts, WORDS, "int64")
         self.population_counts = np.zeros((self.parts, self.largest_chunk, len(program.cells)), np.int64)
-        self.neuron_counts = np.zeros(program.neurons, np.int64)
+        self.neuron_counts = np.zeros(program.neurons, np.int32)
 
     @property
     def parts(self) -> int:
@@ -86,9 +88,10 @@ class Cpu:
         """Continue from ``state``."""
         bounds = self.program.layout.bounds
         self.step = state.step
-        for rows, given in zip(self.values, state.values, strict=True):
-            for row, values in zip(rows, given, strict=True):
-                row.write(values)
+        for c, given in zip(self.program.cells, state.values, strict=True):
+            for at, values in enumerate(given):
+                if at not in c.still:
+                    self.values[c.index][at].write(values)
         self.history_counts[:] = 0
         sizes = state.flight_sizes if len(state.flight_sizes) else np.ones(len(state.flight_steps), np.int32)
         for cells in self.program.cells:
@@ -105,8 +108,10 @@ class Cpu:
                     self.sizes[place] = size
         for part, future in enumerate(self.futures):
             future[:] = 0
-            deliver_again(self.plan, part, self.step)
+            draw_again(self.plan, part, self.step)
         self.inputs[:] = 0
+        for part in range(self.parts if self.step % self.window else 0):
+            deliver_again(self.plan, self.types[0], part, self.step)
 
     def snapshot(self) -> State:
         """The state after the steps so far."""
@@ -181,7 +186,7 @@ class Cpu:
             found.sort(kind="stable")  # runs that are in order already
         samples = tuple(out[: len(sample_steps(s.interval, first, steps))].copy()
                         for out, s in zip(self.samples, self.program.samplers, strict=True))  # fmt: skip
-        return Segment(found, self.population_counts[:, :steps].sum(axis=0), self.neuron_counts.copy(), samples, sizes)
+        return Segment(found, self.population_counts[:, :steps].sum(axis=0), self.neuron_counts.astype(np.int64), samples, sizes)
 
     def _address(self, array: np.ndarray) -> int:
         self.kept.append(array)
@@ -230,6 +235,7 @@ class Cpu:
             "seed": program.seed, "stages": program.stages, "threads": self.parts, "workers": self.workers,
             "ring": len(self.history), "history_width": self.history_counts.shape[2], "neurons": program.neurons,
             "populations": len(program.cells), "ports": layout.slots.shape[2], "input_size": self.inputs.itemsize,
+            "input_stride": self.inputs.strides[0], "window": self.window,
             "chunk": self.largest_chunk, "sizes_at": self._address(self.sizes) if program.graded else 0,
         }  # fmt: skip
 
@@ -242,25 +248,29 @@ class Cpu:
         if c.kind == MEMBRANE:
             row["sweep"] = load_sweep(c, self.precision, self.program.accumulator.__name__)
             row["constants_at"] = self._address(np.array([coefficient(c, name) for name in arguments(c)[1]], np.float64))
-            row["rows_at"] = self._address(np.array([self._address(self._sweep_rows(c, part)) for part in range(self.parts)], np.int64))
+            row["rows_at"] = self._address(self._sweep_rows(c))
         return row
 
-    def _sweep_rows(self, c: Cells, part: int) -> np.ndarray:
-        """The addresses, as of neuron 0, of the arrays over which a part's sweep of a population runs."""
-        names, _, varying = arguments(c)
+    def _sweep_rows(self, c: Cells) -> np.ndarray:
+        """The addresses of the addresses of the arrays over which sweeps of a population run, int64 (window, parts)."""
+        varying = {name: self._address(coefficient(c, name).astype(self.precision)) for name in arguments(c)[2]}  # type: ignore[union-attr]
+        return np.array([[self._address(self._sweep_row(c, slots, part, varying)) for part in range(self.parts)] for slots in self.inputs])
+
+    def _sweep_row(self, c: Cells, inputs: np.ndarray, part: int, varying: dict[str, int]) -> np.ndarray:
+        """The addresses, as of neuron 0, of the arrays over which a part's sweep runs in steps with these input slots."""
         slots = self.program.layout.slots[part, c.index] - self.program.layout.bounds[part, c.index]
-        found = {f"state{at}": row.addresses[part] for at, row in enumerate(self.values[c.index])}
+        found = varying | {f"state{at}": row.addresses[part] for at, row in enumerate(self.values[c.index])}
         found |= {f"drive{port}": row.addresses[part] for (cells, port), row in self.drives.items() if cells == c.index}
-        found |= {f"input{port}": self.inputs.ctypes.data + self.inputs.itemsize * int(slots[port]) for port in range(len(c.ports))}
-        found |= {name: self._address(coefficient(c, name).astype(self.precision)) for name in varying}  # type: ignore[union-attr]
+        found |= {f"input{port}": inputs.ctypes.data + inputs.itemsize * int(slots[port]) for port in range(len(c.ports))}
         found["fired"] = self.fired[c.index].addresses[part]
         if c.injected:
             found["injected"] = self.injected[c.index].addresses[part]
-        return np.array([found[name] for name in names], np.int64)
+        return np.array([found[name] for name in arguments(c)[0]], np.int64)
 
     def _table(self, t: Table) -> dict[str, int]:
         return {"part": self.part_of(t.base), "source": t.source, "base": t.base, "width": len(t.delays), "rows": len(t.segments),
-                "columns_at": self._address(columns_of(t.delays, len(self.history))),
+                "delays_at": self._address(t.delays),
+                "below_at": self._address(np.searchsorted(t.delays, np.arange(len(self.history) + self.window))),
                 "segments_at": self._address(t.segments), "synapses_at": self._address(t.synapses),
                 "size": t.synapses.itemsize, "single": t.single or 0}  # fmt: skip
 

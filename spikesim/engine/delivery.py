@@ -8,35 +8,46 @@ where the source is not graded; they multiply the weights.
 import numpy as np
 from numba import carray, njit
 
-from spikesim.connectivity.tables import NARROW, WIDE
+from spikesim.connectivity.tables import BLOCK, NARROW, WIDE
 from spikesim.engine.memory import LINE
-from spikesim.engine.native import pointer
+from spikesim.engine.native import pointer, pointer_like
 from spikesim.prefetch import prefetch
 
-DUE = 1024  # segments whose rows are collected before they are delivered
-AHEAD = 16  # segments between the request for the synapses of one and their use
-LINES = 4  # cache lines that are asked for
+DUE = 1024  # rows that are collected before they are delivered
+AHEAD = 16  # rows between the request for the synapses of one and their use
+LINES = 12  # cache lines that are asked for, at most
 BYTES = NARROW.itemsize, WIDE.itemsize
 
 
 @njit
-def deliver_segments(rows, table, due, inputs):
-    """Sparse table: add the segments of the given rows (the first of ``due``'s two columns).
+def deliver_segments(rows, table, due, stride, one):
+    """Sparse table: add some segments of each row, one for each delay.
 
-    The segments lie anywhere in memory. So each is looked up, and its synapses are asked for, AHEAD rows before it is added.
+    due: for each row its first segment, the range of delays, and the address of the input slots as of delay 0; those of
+    the next step lie ``stride`` bytes further. The segments lie anywhere in memory. So each is looked up, and its synapses
+    are asked for, AHEAD rows before it is added.
     """
     segments = carray(pointer(table.segments_at, np.uint32), table.rows)
-    synapses_at, size, single = table.synapses_at, table.size, table.single
     for at in range(rows + AHEAD if rows else 0):
         if at < rows:
-            row = due[at, 0]
-            first, last = np.int64(segments[row]), np.int64(segments[row + 1])
-            start = synapses_at + first * size
-            due[at, 0], due[at, 1] = start, last - first
-            for line in range(LINES):
-                prefetch(start + LINE * line)
+            start = table.synapses_at + np.int64(segments[due[at, 0] + due[at, 1]]) * table.size
+            stop = table.synapses_at + np.int64(segments[due[at, 0] + due[at, 2]]) * table.size
+            for address in range(start, min(stop, start + LINES * LINE), LINE):
+                prefetch(address)
         if at >= AHEAD:
-            _add_segment(due[at - AHEAD, 0], due[at - AHEAD, 1], size, single, inputs)
+            _add_segments(due[at - AHEAD], segments, table, stride, one)
+
+
+@njit
+def _add_segments(due, segments, table, stride, one):
+    row, first, last, inputs_at = due[0], due[1], due[2], due[3]
+    delays = carray(pointer(table.delays_at, np.int64), table.width)
+    start = np.int64(segments[row + first])
+    for column in range(first, last):
+        stop = np.int64(segments[row + column + 1])
+        inputs = carray(pointer_like(inputs_at + delays[column] * stride, one), BLOCK)
+        _add_segment(table.synapses_at + start * table.size, stop - start, table.size, table.single, inputs)
+        start = stop
 
 
 @njit

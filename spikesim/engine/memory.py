@@ -22,6 +22,13 @@ def lines(count: int, size: int, dtype: str) -> np.ndarray:
     return raw[start : start + count * step].view(dtype).reshape(count, step // number)[:, :size]
 
 
+def in_lines(array: np.ndarray) -> np.ndarray:
+    """A copy that begins with a cache line, so that its vectors lie in as few of them as can be."""
+    copy = lines(1, array.size, array.dtype.name)[0]
+    copy[:] = array.ravel()
+    return copy.reshape(array.shape)
+
+
 class Row:
     """A number for each neuron of a population, each part's share a page away from all else.
 

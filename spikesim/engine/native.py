@@ -29,27 +29,71 @@ def pointer_like(typingctx, address, value):
 
 
 VECTOR = 16  # weights that are added at once
+VECTORS = 12  # of them, the most that are added in a row without a loop
 
 
 @intrinsic
-def add_vector(typingctx, slots_at, weights_at, one, dtype):
-    """Add VECTOR weights of ``dtype`` at one address to as many input slots of the type of ``one`` at another (both int64).
+def add_rows(typingctx, slots_at, weights_at, vectors, rows, slots_step, weights_step, size, one, dtype):
+    """Add rows of 1 to VECTORS vectors of weights of ``dtype``, times ``size`` if it is not None, to input slots of the type of ``one``.
 
-    Rows of weights are often shorter than the loops that a compiler makes of an addition of arrays.
+    From one row to the next the addresses of slots and weights grow by so many bytes. Rows are short: the loops that a compiler
+    makes of an addition of arrays take longer to begin and to end than to run. So there is a loop over rows for each length.
     """
 
     def codegen(context, builder, signature, args):
-        narrow, wide = context.get_value_type(dtype.dtype), context.get_value_type(one)
-        weights = builder.inttoptr(args[1], ir.VectorType(narrow, VECTOR).as_pointer())
-        slots = builder.inttoptr(args[0], ir.VectorType(wide, VECTOR).as_pointer())
-        added = builder.load(weights, align=dtype.dtype.bitwidth // 8)
-        if wide.width > narrow.width:
-            added = builder.sext(added, ir.VectorType(wide, VECTOR))
-        align = one.bitwidth // 8
-        builder.store(builder.add(builder.load(slots, align=align), added), slots, align=align)
+        narrow, wide = (ir.VectorType(context.get_value_type(kind), VECTOR) for kind in (dtype.dtype, one))
+        factor = None if size is types.none else _vector_of(builder, _widened(builder, args[6], wide.element), wide)
+        before, end = builder.block, builder.append_basic_block("end")
+        choice = builder.switch(args[2], end)
+        for length in range(1, VECTORS + 1):
+            loop = builder.append_basic_block("rows")
+            choice.add_case(ir.Constant(args[2].type, length), loop)
+            builder.position_at_end(loop)
+            states = []
+            for given in (args[0], args[1], args[3]):
+                state = builder.phi(given.type)
+                state.add_incoming(given, before)
+                states.append(state)
+            slots_at, weights_at, left = states
+            slots, weights = (builder.inttoptr(at, kind.as_pointer()) for at, kind in ((slots_at, wide), (weights_at, narrow)))
+            for k in range(length):
+                place = [ir.Constant(left.type, k)]
+                added = _widened(builder, builder.load(builder.gep(weights, place), align=dtype.dtype.bitwidth // 8), wide)
+                added = added if factor is None else builder.mul(added, factor)
+                slot, align = builder.gep(slots, place), one.bitwidth // 8
+                builder.store(builder.add(builder.load(slot, align=align), added), slot, align=align)
+            new = builder.add(slots_at, args[4]), builder.add(weights_at, args[5]), builder.sub(left, ir.Constant(left.type, 1))
+            for state, value in zip(states, new, strict=True):
+                state.add_incoming(value, loop)
+            builder.cbranch(builder.icmp_signed(">", new[2], ir.Constant(left.type, 0)), loop, end)
+        builder.position_at_end(end)
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, one, dtype), codegen
+    return types.void(*[types.int64] * 6, size, one, dtype), codegen
+
+
+def _widened(builder, value, kind):
+    return value if value.type == kind else builder.sext(value, kind)
+
+
+def _vector_of(builder, value, kind):
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count))
+
+
+WORD = 64  # flags that are looked at together
+
+
+@intrinsic
+def marks(typingctx, address, dtype):
+    """Which of the WORD values of ``dtype`` at an address are not 0: a bit (of an int64) for each, the first the lowest."""
+
+    def codegen(context, builder, signature, args):
+        kind = ir.VectorType(context.get_value_type(dtype.dtype), WORD)
+        values = builder.load(builder.inttoptr(args[0], kind.as_pointer()), align=dtype.dtype.bitwidth // 8)
+        return builder.bitcast(builder.icmp_signed("!=", values, ir.Constant(kind, None)), ir.IntType(WORD))
+
+    return types.int64(types.int64, dtype), codegen
 
 
 @intrinsic

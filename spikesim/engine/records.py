@@ -5,11 +5,15 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from spikesim.connectivity.structured import meetings
+from spikesim.engine.memory import in_lines
+from spikesim.engine.native import VECTOR, VECTORS
+from spikesim.engine.plan import MEETS
 from spikesim.program import AlongBlock, ConvBlock, DenseBlock
 
 
@@ -24,16 +28,19 @@ def conv_record(block: ConvBlock, address: Callable[[np.ndarray], int]) -> dict[
     z, y, x = (_axis(block, axis) for axis in range(3))
     order, runs = _column_order(block), block.channels_last and block.groups == 1
     entry = out * block.weights.itemsize  # bytes from one place of the kernel to the next
+    unit, jump = (block.target_shape[0], 1) if block.channels_last else (1, math.prod(target))  # from place to place, channel to channel
     row, line, to = ((a * n + b).ravel() for a, n, b in zip(z[:, :, None], (source[1], kernel[1], target[1]), y[:, None, :], strict=True))
-    tables = {"row": _by_source(row, to * target[2], line * kernel[2] * entry, out, source[0] * source[1]),
-              "column": _by_source(x[0], x[2], np.argsort(order)[x[1]] * entry, out, source[2], join=entry if runs else 0)}  # fmt: skip
-    return _ends(block, address) | {
-        "weights_at": address(np.ascontiguousarray(block.weights[:, :, :, order])), "channels_last": block.channels_last,
-        "channels": block.source_shape[0], "width": source[2], "source_volume": math.prod(source),
-        "target_channels": block.target_shape[0], "target_volume": math.prod(target), "group_in": block.source_shape[0] // block.groups,
-        "group_out": out, "channel_bytes": math.prod(kernel) * entry,
-        **{f"{name}_starts_at": address(starts) for name, (starts, _) in tables.items()},
-        **{f"{name}s_at": address(entries) for name, (_, entries) in tables.items()},
+    rows = _in_steps(*_by_source(row, to * target[2] * unit, line * kernel[2] * entry, out, source[0] * source[1]))
+    joined = _by_source(x[0], x[2] * unit, np.argsort(order)[x[1]] * entry, out, source[2], join=(unit, entry) if runs else None)
+    columns, whole_runs = _side_by_side(*joined, block.weights.itemsize) if runs else (_in_turn(*joined), 0)
+    line_size, channels = source[2] * (block.source_shape[0] if block.channels_last else 1), block.source_shape[0]
+    return _ends(block, address) | _division("channels", channels, line_size) | {
+        "weights_at": address(in_lines(block.weights[:, :, :, order])), "channels_last": block.channels_last,
+        "channels": channels, "width": source[2], "lines": source[0] * source[1],
+        "line_size": line_size, "targets": math.prod(block.target_shape), "target_line": target[2] * unit, "jump": jump,
+        "grouped": block.groups > 1, "group_in": channels // block.groups, "group_out": out, "channel_bytes": math.prod(kernel) * entry,
+        "row_starts_at": address(rows[0]), "rows_at": address(rows[1]), "columns_at": address(columns), "runs": len(columns),
+        "whole_runs": whole_runs,
     }  # fmt: skip
 
 
@@ -55,29 +62,79 @@ def _column_order(block: ConvBlock) -> np.ndarray:
 
 
 def _by_source(source: np.ndarray, target: np.ndarray, weights: np.ndarray, out: int, count: int, *,
-               join: int = 0) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+               join: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """(target, weights, weights in a row) of each meeting, those of each of ``count`` sources together, and where these start.
 
-    join: neighbouring targets whose weights lie so many bytes apart become one run, if not 0.
+    join: targets so far apart, whose weights lie so many bytes apart, become one run.
     """
     order = np.lexsort((target, source))
     source, target, weights = source[order], target[order], weights[order]
     new = np.ones(len(source), bool)
-    if join:
-        new[1:] = (np.diff(source) != 0) | (np.diff(target) != 1) | (np.diff(weights) != join)
+    if join is not None:
+        new[1:] = (np.diff(source) != 0) | (np.diff(target) != join[0]) | (np.diff(weights) != join[1])
     firsts = np.flatnonzero(new)
     runs = np.diff(np.append(firsts, len(source))) * out
     return np.searchsorted(source[firsts], np.arange(count + 1)), np.stack([target[firsts], weights[firsts], runs], axis=1)
 
 
+def _in_steps(starts: np.ndarray, entries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The entries of `_by_source` as `spikesim.engine.plan.MEETS`: those of a source in equal steps become one."""
+    made: list[tuple[int, ...]] = []
+    firsts = [0]
+    for first, last in pairwise(starts.tolist()):
+        while first < last:
+            steps = np.diff(entries[first:last, :2], axis=0)
+            count = 1 + len(steps) if (steps == steps[:1]).all() else 1 + int((steps != steps[0]).any(axis=1).argmax())
+            made.append((*entries[first, :2], count, *(steps[0] if count > 1 else (0, 0))))
+            first += count
+        firsts.append(len(made))
+    return np.array(firsts), np.array(made, np.int64).reshape(-1, len(MEETS.names or ()))
+
+
+def _side_by_side(starts: np.ndarray, entries: np.ndarray, item: int) -> tuple[np.ndarray, int]:
+    """As `_in_turn`, with the runs divided into pieces of whole vectors, which come first, and rests; how many lists are of the former.
+
+    item: bytes of a weight.
+    """
+    source = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    counts, most = entries[:, 2], VECTOR * VECTORS
+    pieces = -(-(counts // VECTOR) // VECTORS)
+    owner = np.repeat(np.arange(len(entries)), pieces)
+    begin = (np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)) * most
+    whole = entries[owner] + np.stack([begin, begin * item, 0 * begin], axis=1)
+    whole[:, 2] = np.minimum(counts[owner] // VECTOR * VECTOR - begin, most)
+    begin = counts // VECTOR * VECTOR
+    rest = np.stack([entries[:, 0] + begin, entries[:, 1] + begin * item, counts - begin], axis=1)
+    kept = rest[:, 2] > 0
+    ends = np.arange(len(starts))
+    vectors = _in_turn(np.searchsorted(source[owner], ends), whole)
+    return np.concatenate([vectors, _in_turn(np.searchsorted(source[kept], ends), rest[kept])]), len(vectors)
+
+
+def _in_turn(starts: np.ndarray, entries: np.ndarray) -> np.ndarray:
+    """The entries of `_by_source`, int64 (lists, sources, 3): the first of each source, the second, ..., zeros where there is none."""
+    numbers = np.diff(starts)
+    made = np.zeros((numbers.max(initial=0), len(numbers), 3), np.int64)
+    source = np.repeat(np.arange(len(numbers)), numbers)
+    made[np.arange(len(entries)) - starts[source], source] = entries
+    return made
+
+
 def along_record(block: AlongBlock, address: Callable[[np.ndarray], int]) -> dict[str, Any]:
     """The fields of a `spikesim.engine.plan.ALONG`."""
     outputs, inputs = block.shape
-    return _ends(block, address) | {
-        "sources": block.outer * inputs * block.inner, "inputs": inputs, "outputs": outputs, "inner": block.inner,
-        "row_width": block.weights.shape[1], "starts_at": address(block.starts), "outputs_at": address(block.outputs),
-        "rows_at": address(block.rows),
+    sources = block.outer * inputs * block.inner
+    return _ends(block, address) | _division("inner", block.inner, sources) | _division("inputs", inputs, sources) | {
+        "sources": sources, "whole": block.ends.source_start == 0 and block.ends.source_step == 1, "inputs": inputs, "outputs": outputs,
+        "inner": block.inner, "row_width": block.weights.shape[1], "starts_at": address(block.starts),
+        "outputs_at": address(block.outputs), "rows_at": address(block.rows),
     }  # fmt: skip
+
+
+def _division(name: str, by: int, below: int) -> dict[str, int]:
+    """The fields by which n // by is n * inverse >> shift for 0 <= n < below, itself below 2**31; a division takes much longer."""
+    shift = (by * below).bit_length()
+    return {f"{name}_inverse": -(-(1 << shift) // by), f"{name}_shift": shift}
 
 
 def _ends(block: DenseBlock | ConvBlock | AlongBlock, address: Callable[[np.ndarray], int]) -> dict[str, int]:

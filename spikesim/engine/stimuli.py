@@ -122,8 +122,10 @@ def _drive_alike(plan, drive, part, step, low, high, row):
 
 @njit
 def _add(weight, counts, row):
+    real = row.dtype.type  # a float32 times an integer would be a float64
+    weight = real(weight)
     for k in range(len(row)):
-        row[k] += weight * np.int32(counts[k])
+        row[k] += weight * real(counts[k])
 
 
 @njit

@@ -15,7 +15,7 @@ import tempfile
 import textwrap
 import threading
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numba
@@ -52,7 +52,7 @@ def cache_folder() -> Path:
 def arguments(cells: Cells) -> tuple[list[str], list[str], list[str]]:
     """The names of a sweep's rows (addresses of arrays over neurons), constants, and varying coefficients.
 
-    Rows: state variables, inputs of each port, drives of driven ports, varying coefficients, injected current, fired.
+    Rows: state variables that may change, inputs of each port, drives of driven ports, varying coefficients, injected current, fired.
     """
     coefficients = {f"membrane_{k}": v for k, v in cells.coefficients.items()}
     for at, port in enumerate(cells.ports):
@@ -61,7 +61,9 @@ def arguments(cells: Cells) -> tuple[list[str], list[str], list[str]]:
             coefficients[f"port{at}_reversal"] = port.reversal
     varying = [name for name, value in coefficients.items() if isinstance(value, np.ndarray)]
     constants = [name for name in coefficients if name not in varying] + [f"port{at}_quantum" for at in range(len(cells.ports))]
-    rows = [f"state{row}" for row in range(len(cells.variables))] + [f"input{at}" for at in range(len(cells.ports))]
+    rows = [f"state{row}" for row in range(len(cells.variables)) if row not in cells.still] + [
+        f"input{at}" for at in range(len(cells.ports))
+    ]
     rows += [f"drive{at}" for at, port in enumerate(cells.ports) if port.driven]
     return rows + varying + (["injected"] if cells.injected else []) + ["fired"], constants, varying
 
@@ -119,9 +121,15 @@ def _body(cells: Cells, varying: list[str]) -> list[str]:
             lines += [f"pull = pull + contribution * {value(f'port{at}_reversal')}"]
     sums = [f"contribution{at}" for at in range(len(cells.ports))] if cells.separate else ["current", "jump", "conductance", "pull"]
     inputs = [*sums, "injected[i]" if cells.injected else "real(0)"]
-    own = range(cells.own)
-    given = ", ".join([*(f"state{row}[i]" for row in own), *inputs, *(value(f"membrane_{name}") for name in cells.coefficients)])
-    lines += [f"{', '.join([*(f'new{row}' for row in own), 'spike'])} = membrane_step({given})"]
+    own = [row for row in range(cells.own) if row not in cells.still]
+    given = ", ".join(
+        [
+            *(f"state{row}[i]" if row in own else "real(0)" for row in range(cells.own)),
+            *inputs,
+            *(value(f"membrane_{name}") for name in cells.coefficients),
+        ]
+    )
+    lines += [f"{', '.join([*(f'new{row}' for row in range(cells.own)), 'spike'])} = membrane_step({given})"]
     lines += [f"state{row}[i] = new{row}" for row in own]
     return [*lines, "fired[i] = spike", "spikes += spike != 0" if cells.graded else "spikes += spike"]
 
@@ -159,6 +167,7 @@ def _real(node: ast.expr) -> ast.expr:
     return ast.Call(ast.Name("real", ast.Load()), [node], [])
 
 
+@lru_cache(256)
 def _function(name: str, step: Callable, relaxed: str, callers: tuple[Callable, ...] = ()) -> str:
     """The source of a scalar step under a new name, compiled, after that of the functions it closes over."""
     step = inspect.unwrap(step)

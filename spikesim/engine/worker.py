@@ -10,11 +10,12 @@ import numpy as np
 from numba import carray, njit
 
 from spikesim.barrier import wait_for_all
+from spikesim.bits import lowest_bit, ones
 from spikesim.connectivity.tables import BLOCK
 from spikesim.draws import reached
 from spikesim.engine.blocks import deliver_along, deliver_conv, deliver_dense
 from spikesim.engine.delivery import DUE, deliver_graded, deliver_segments
-from spikesim.engine.native import call_sweep, pointer, pointer_like, ticks
+from spikesim.engine.native import WORD, call_sweep, marks, pointer, pointer_like, ticks
 from spikesim.engine.parts import share, slot_of, span
 from spikesim.engine.plan import ALONG, CELLS, CONV, DELIVERY, DENSE, FUTURE, MEETING, ROWS, SAMPLER, STIMULI, TABLE, UPDATE, WORDS
 from spikesim.engine.procedural import arrive, deliver_rows
@@ -70,37 +71,58 @@ def _is_due(plan, source, delay, step, stage):
 
 
 @njit
+def _inputs(plan, step):
+    """The address of the input slots of a step."""
+    return plan.inputs_at + step % plan.window * plan.input_stride
+
+
+@njit
+def _ages(plan, source, step, stage):
+    """How many steps ago [first, last) the spikes were sent that a stage delivers through tables.
+
+    A visit to a spike's synapses delivers what is due until the end of the window. So at its first step all spikes are
+    visited, later those alone that are new.
+    """
+    first = 1 if stage == 0 else plan.ring
+    last = plan.ring if step % plan.window == 0 else 2
+    after = carray(pointer(plan.cells_at, CELLS), plan.populations)[source].stage + 1
+    return (0, 1) if stage == after else (first, min(last, plan.ring))
+
+
+@njit
 def _deliver_tables(plan, one, part, step, stage):
     tables = carray(pointer(plan.tables_at, TABLE), plan.tables)
-    due = carray(pointer(plan.due_at, np.int64), (plan.threads, DUE, 2))[part]
-    ring, now = plan.ring, step % plan.ring
     for at in range(plan.tables):
-        table = tables[at]
-        if table.part != part:
-            continue
-        inputs = carray(pointer_like(plan.inputs_at + table.base * plan.input_size, one), BLOCK)
-        columns = carray(pointer(table.columns_at, np.int64), ring)
-        source, width, segments_at = table.source, table.width, table.segments_at
-        rows = 0
-        for sender in range(plan.threads):
-            counts = _counts(plan, sender)
-            for slot in range(ring):
-                count = counts[slot, source]
-                if count == 0:  # as most are
-                    continue
-                delay = now - slot if slot <= now else now - slot + ring
-                first = columns[delay]
-                if first < 0 or not _is_due(plan, source, delay, step, stage):
-                    continue
-                for spike in _history(plan, slot, source, sender, count):
-                    row = np.int64(spike) * width + first
-                    prefetch(segments_at + 4 * row)
-                    due[rows, 0] = row
-                    rows += 1
-                    if rows == DUE:
-                        deliver_segments(rows, table, due, inputs)
-                        rows = 0
-        deliver_segments(rows, table, due, inputs)
+        if tables[at].part == part:
+            first, last = _ages(plan, tables[at].source, step, stage)
+            _deliver_table(plan, one, tables[at], part, step, first, last)
+
+
+@njit
+def _deliver_table(plan, one, table, part, step, youngest, oldest):
+    """Deliver what spikes sent [youngest, oldest) steps ago bring from now to the end of the window."""
+    due = carray(pointer(plan.due_at, np.int64), (plan.threads, DUE, 4))[part]
+    below = carray(pointer(table.below_at, np.int64), plan.ring + plan.window)
+    now, left = step % plan.window, plan.window - step % plan.window
+    rows = 0
+    for sender in range(plan.threads):
+        counts = _counts(plan, sender)
+        for age in range(youngest, oldest):
+            slot = (step - age) % plan.ring
+            count = counts[slot, table.source]
+            first, last = below[age], below[age + left if age else 1]
+            if count == 0 or first == last:  # as most are
+                continue
+            inputs_at = plan.inputs_at + (now - age) * plan.input_stride + table.base * plan.input_size
+            for spike in _history(plan, slot, table.source, sender, count):
+                row = np.int64(spike) * table.width
+                prefetch(table.segments_at + 4 * (row + first))
+                due[rows, 0], due[rows, 1], due[rows, 2], due[rows, 3] = row, first, last, inputs_at
+                rows += 1
+                if rows == DUE:
+                    deliver_segments(rows, table, due, plan.input_stride, one)
+                    rows = 0
+    deliver_segments(rows, table, due, plan.input_stride, one)
 
 
 @njit
@@ -111,28 +133,28 @@ def _deliver_graded(plan, one, part, step, stage):
         table = tables[at]
         if table.part != part:
             continue
-        inputs = carray(pointer_like(plan.inputs_at + table.base * plan.input_size, one), BLOCK)
-        columns = carray(pointer(table.columns_at, np.int64), plan.ring)
+        inputs = carray(pointer_like(_inputs(plan, step) + table.base * plan.input_size, one), BLOCK)
+        below = carray(pointer(table.below_at, np.int64), plan.ring + plan.window)
         for delay in range(plan.ring):
-            if columns[delay] < 0 or not _is_due(plan, table.source, delay, step, stage):
+            if below[delay] == below[delay + 1] or not _is_due(plan, table.source, delay, step, stage):
                 continue
             for sender in range(plan.threads):
                 spikes = _spikes(plan, table.source, sender, step - delay)
-                deliver_graded(spikes, _sizes(plan, table.source, sender, step - delay), table, columns[delay], inputs)
+                deliver_graded(spikes, _sizes(plan, table.source, sender, step - delay), table, below[delay], inputs)
 
 
 @njit
-def _slots_of(plan, part, b):
+def _slots_of(plan, part, step, b):
     """The neurons [low, high) of a part to which a block leads, and the address of their input slots."""
     low, high = span(plan, part, b.target)
-    return low, high, plan.inputs_at + slot_of(plan, part, b.target, b.port) * plan.input_size
+    return low, high, _inputs(plan, step) + slot_of(plan, part, b.target, b.port) * plan.input_size
 
 
 @njit
 def _deliver_dense(plan, one, part, step, stage):
     for at in range(plan.dense):
         b = carray(pointer(plan.dense_at, DENSE), plan.dense)[at]
-        low, high, inputs_at = _slots_of(plan, part, b)
+        low, high, inputs_at = _slots_of(plan, part, step, b)
         for sender in range(plan.threads if _is_due(plan, b.source, b.delay, step, stage) else 0):
             sent = step - b.delay
             deliver_dense(_spikes(plan, b.source, sender, sent), _sizes(plan, b.source, sender, sent), b, low, high, inputs_at, one)
@@ -142,7 +164,7 @@ def _deliver_dense(plan, one, part, step, stage):
 def _deliver_conv(plan, one, part, step, stage):
     for at in range(plan.conv):
         b = carray(pointer(plan.conv_at, CONV), plan.conv)[at]
-        low, high, inputs_at = _slots_of(plan, part, b)
+        low, high, inputs_at = _slots_of(plan, part, step, b)
         for sender in range(plan.threads if _is_due(plan, b.source, b.delay, step, stage) else 0):
             sent = step - b.delay
             deliver_conv(_spikes(plan, b.source, sender, sent), _sizes(plan, b.source, sender, sent), b, low, high, inputs_at, one)
@@ -152,7 +174,7 @@ def _deliver_conv(plan, one, part, step, stage):
 def _deliver_along(plan, one, part, step, stage):
     for at in range(plan.along):
         b = carray(pointer(plan.along_at, ALONG), plan.along)[at]
-        low, high, inputs_at = _slots_of(plan, part, b)
+        low, high, inputs_at = _slots_of(plan, part, step, b)
         for sender in range(plan.threads if _is_due(plan, b.source, b.delay, step, stage) else 0):
             sent = step - b.delay
             deliver_along(_spikes(plan, b.source, sender, sent), _sizes(plan, b.source, sender, sent), b, low, high, inputs_at, one)
@@ -169,40 +191,46 @@ def _deliver_rows(plan, part, step):
         rows = carray(pointer(plan.rows_at, ROWS), plan.rows)[at]
         for sender in range(plan.threads if rows.part == part else 0):
             deliver_rows(_spikes(plan, rows.source, sender, step - 1), rows, future, arrivals)
-    arrive(future, step, plan.ring, plan.inputs_at)
+    arrive(future, step, plan.ring, _inputs(plan, step))
 
 
 @kernel
-def deliver_again(plans, part, step):
+def draw_again(plans, part, step):
     """Draw once more what the spikes of the steps before ``step`` have under way to a part."""
     plan = plans[0]
     for past in range(max(step - plan.ring + 2, 1), step):
         _deliver_rows(plan, part, past)
 
 
-@njit
-def _collect(fired_at, first, last, out, at):
-    """Append the neurons of [first, last) whose flag is set to ``out`` from ``at`` on; returns the new end."""
-    fired = carray(pointer(fired_at, np.uint8), last)
-    eights = carray(pointer(fired_at + first, np.uint64), (last - first) // 8)
-    for k in range(len(eights)):
-        if eights[k]:
-            for i in range(first + 8 * k, first + 8 * k + 8):
-                out[at] = i  # to be overwritten, if it did not fire
-                at += fired[i]
-    for i in range(first + 8 * len(eights), last):
-        out[at] = i
-        at += fired[i]
-    return at
+@kernel
+def deliver_again(plans, one, part, step):
+    """Deliver once more, through tables, what earlier steps of the window delivered for ``step`` and the rest of the window."""
+    plan = plans[0]
+    tables = carray(pointer(plan.tables_at, TABLE), plan.tables)
+    for at in range(plan.tables):
+        if tables[at].part == part:
+            _deliver_table(plan, one, tables[at], part, step, 2, plan.ring)
 
 
 @njit
-def _collect_graded(fired_at, first, last, out, sizes, at):
-    """The same where the flag is the spike's size, which goes to ``sizes``."""
-    fired = carray(pointer(fired_at, np.int32), last)
-    for i in range(first, last):
-        out[at], sizes[at] = i, fired[i]  # to be overwritten, if it did not fire
-        at += fired[i] != 0
+def _collect(fired_at, dtype, first, last, out, at):
+    """Append the neurons of [first, last) whose flag of ``dtype`` is not 0 to ``out`` from ``at`` on; returns the new end."""
+    size = carray(pointer(fired_at, dtype), 1).itemsize
+    for start in range(first, last, WORD):
+        word = marks(fired_at + size * start, dtype)
+        if last - start < WORD:  # others may lie beyond
+            word &= (1 << (last - start)) - 1
+        end = at + ones(word)
+        while at < end:  # eight at once, for the end of each word's loop is hard to foresee; what is too much is overwritten
+            if at + 8 <= len(out):
+                for k in range(8):
+                    out[at + k] = start + lowest_bit(word)
+                    word &= word - 1
+                at = min(at + 8, end)
+            else:
+                out[at] = start + lowest_bit(word)
+                word &= word - 1
+                at += 1
     return at
 
 
@@ -211,15 +239,18 @@ def _update(plan, what, low, high, part, step, out, sizes):
     """Advance the neurons [low, high) of one population; write who fired into ``out``, how strongly into ``sizes``; return how many."""
     count = 0
     if what.kind == MEMBRANE:
-        rows_at = share(plan, what.rows_at, part)
+        rows_at = carray(pointer(what.rows_at, np.int64), (plan.window, plan.threads))[step % plan.window, part]
         for first in range(low, high, SWEPT):
             last = min(first + SWEPT, high)
             if call_sweep(what.sweep, first, last, rows_at, what.constants_at):
                 fired_at = share(plan, what.fired_at, part)
                 if what.graded:
-                    count = _collect_graded(fired_at, first, last, out, sizes, count)
+                    count, known = _collect(fired_at, np.int32, first, last, out, count), count
+                    fired = carray(pointer(fired_at, np.int32), last)
+                    for k in range(known, count):
+                        sizes[k] = fired[out[k]]
                 else:
-                    count = _collect(fired_at, first, last, out, count)
+                    count = _collect(fired_at, np.uint8, first, last, out, count)
     elif what.kind == POISSON:
         limits = carray(pointer(what.limits_at, np.uint64), high)
         drawn = carray(pointer(plan.scratch_at + part * SCRATCH, np.uint32), DRAWN)
@@ -256,7 +287,7 @@ def _fire(plan, part, step, stage, offset):
         if what.recorded:
             _record(plan, part, offset, what.start, out, sizes, count)
         if what.counted:
-            totals = carray(pointer(plan.neuron_counts_at + 8 * what.start, np.int64), high)
+            totals = carray(pointer(plan.neuron_counts_at + 4 * what.start, np.int32), high)
             for k in range(count):
                 totals[out[k]] += 1
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -54,6 +55,7 @@ class IF(Neuron):
     Source: soft reset after Rueckauer et al. (2017).
     """
 
+    STILL: ClassVar[Mapping[str, str]] = MappingProxyType({"refractory": "t_ref"})
     c_m: Any = real(default=1.0, unit="pF", above=0.0, varies=True)
     v_threshold: Any = real(default=1.0, unit="mV", varies=True, infinite=True)
     v_reset: Any = real(default=0.0, unit="mV", varies=True)

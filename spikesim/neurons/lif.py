@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -63,6 +64,7 @@ class LIF(Neuron):
     Source: Lapicque (1907); the defaults are those of NEST's iaf_psc_exp.
     """
 
+    STILL: ClassVar[Mapping[str, str]] = MappingProxyType({"refractory": "t_ref"})
     tau_m: Any = real(default=10.0, unit="ms", above=0.0, varies=True)
     c_m: Any = real(default=250.0, unit="pF", above=0.0, varies=True)
     v_rest: Any = real(default=-70.0, unit="mV", varies=True)

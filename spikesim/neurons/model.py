@@ -27,7 +27,8 @@ class Neuron(Description):
 
     GRADED: ``spike`` is a whole number below 2**31, the size of the spike, which may be negative; 0 is none. The size multiplies
     the weights. SEPARATE: instead of the four sums the step is given the contribution of each receptor, in their order.
-    INJECTED: stimuli may inject current.
+    INJECTED: stimuli may inject current. STILL: state variables that stay 0 once they are, and for each the coefficient that must
+    then be 0; engines need not keep them.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("v", "refractory")
@@ -35,6 +36,7 @@ class Neuron(Description):
     GRADED: ClassVar[bool] = False
     SEPARATE: ClassVar[bool] = False
     INJECTED: ClassVar[bool] = True
+    STILL: ClassVar[Mapping[str, str]] = MappingProxyType({})
     RESERVED: ClassVar[tuple[str, ...]] = ("spikes", "rate", "counts")
     if TYPE_CHECKING:
         receptors: Mapping[str, Receptor]  # a field of every model

@@ -144,13 +144,24 @@ def test_engines_agree(name, coding, networks):
     """Relays, products, maxima and rectifiers: the same spikes and outputs on both engines."""
     net = networks(name)
     snn = net.converted(coding)
-    cpu, reference = (run(snn, net.images[:2], 12, engine=engine, counts=True) for engine in ("cpu", "reference"))
+    cpu, reference = (run(snn, net.images[:2], 12, engine=engine, precision="float64", counts=True) for engine in ("cpu", "reference"))
     np.testing.assert_array_equal(cpu.outputs, reference.outputs)
     np.testing.assert_array_equal(cpu.ended, reference.ended)
     for field in ("counts", "spikes", "relayed", "synaptic_operations"):
         assert getattr(cpu, field).keys() == getattr(reference, field).keys()
         for key, values in getattr(cpu, field).items():
             np.testing.assert_array_equal(values, getattr(reference, field)[key])
+
+
+@pytest.mark.parametrize(("coding", "own"), [(RATE, "float32"), (SIGNED, "float64")])
+def test_the_precision_of_a_run(coding, own, networks):
+    """Rates are run in float32, what settles in float64; the outputs of rates differ in the last digits."""
+    net = networks("MLP")
+    snn = net.converted(coding)
+    plain, same, exact = (run(snn, net.images, 6, precision=precision).outputs for precision in (None, own, "float64"))
+    np.testing.assert_array_equal(plain, same)
+    np.testing.assert_allclose(plain, exact, rtol=1e-5, atol=1e-5)
+    assert np.array_equal(plain, exact) == (own == "float64")
 
 
 # ---- the module ------------------------------------------------------------------------------------------------------

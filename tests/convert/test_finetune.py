@@ -104,11 +104,11 @@ def test_few_levels_are_learned_in_two_epochs(learned, split):
 
 
 def test_thresholds_are_learned_too(few):
-    started = quantise(digits_lenet(), torch.from_numpy(few[0]), levels=4, percentile=99.9, per_channel=False)
+    started = quantise(digits_lenet(), torch.from_numpy(few[0]), levels=4, percentile=99.0, per_channel=True)
     tuned = finetune_qcfs(digits_lenet(), few, levels=4, epochs=1)
     for before, after in zip(layers(started), layers(tuned), strict=True):
-        assert before.threshold.item() != after.threshold.item()
-        assert after.threshold.item() > 0.0
+        assert (before.threshold != after.threshold).float().mean() > 0.5  # silent channels learn nothing
+        assert (after.threshold > 0.0).all()
 
 
 def test_many_levels_are_the_module_itself(few):
@@ -120,7 +120,7 @@ def test_many_levels_are_the_module_itself(few):
 
 def test_every_use_of_relu_has_its_own_activation(few):
     module = EveryForm()
-    tuned = finetune_qcfs(module, few, levels=2, epochs=1)
+    tuned = finetune_qcfs(module, few, levels=2, epochs=1, per_channel=False)
     assert len({layer.threshold.item() for layer in layers(tuned)}) == 6
     assert not [node for node in tuned.graph.nodes if "relu" in str(node.target)]
     assert module.training  # of the caller's module nothing changes
@@ -158,7 +158,7 @@ def test_result_is_a_module_like_any_other(few, tmp_path):
     tuned = finetune_qcfs(digits_lenet(), few, levels=4, epochs=1)
     images = torch.from_numpy(few[0])
     torch.save(tuned.state_dict(), tmp_path / "weights.pt")
-    other = quantise(digits_lenet(seed=9), images, levels=4, percentile=50.0, per_channel=False)
+    other = quantise(digits_lenet(seed=9), images, levels=4, percentile=50.0, per_channel=True)
     other.load_state_dict(torch.load(tmp_path / "weights.pt"))
     for same in (deepcopy(tuned), fx.symbolic_trace(tuned), other):
         assert torch.equal(same(images), tuned(images))
