@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 
 from spikesim.hardware.loihi.image import ChipImage, ranges
+from spikesim.hardware.loihi.learning import DRAWS, LavaDraws, lava_seed, learn, memory_of, note, tables_of
 from spikesim.kernel import kernel
 
 
@@ -40,7 +41,8 @@ class Activity:
     """What happened in ``steps`` steps.
 
     spikes: int64 (sources,); axon_events: int64 (axons,), spikes that came in by each input axon; active: int64 (cores,),
-    updates of compartments that received input or fired; updates: int64 (cores,), of all.
+    updates of compartments that received input or fired; updates: int64 (cores,), of all; learned: int64 (cores,), updates of
+    synapses that learn, of which one end or both fired in an epoch.
     """
 
     steps: int
@@ -48,6 +50,7 @@ class Activity:
     axon_events: np.ndarray
     active: np.ndarray
     updates: np.ndarray
+    learned: np.ndarray
 
     def synaptic_operations(self, image: ChipImage) -> np.ndarray:
         """Synapses that took part, int64 (cores,)."""
@@ -56,12 +59,20 @@ class Activity:
 
 
 class Emulator:
-    """The state of an image: u, v of each compartment (int32), what is under way, and the counts so far."""
+    """The state of an image: u, v of each compartment (int32), what is under way, what was learned, and the counts so far.
 
-    def __init__(self, image: ChipImage, *, bias: np.ndarray | None = None) -> None:
+    bias: int64 (compartments,) in place of the image's; seed: of the rounding of traces and weights that learn.
+    """
+
+    def __init__(self, image: ChipImage, *, bias: np.ndarray | None = None, seed: int = 0) -> None:
         self.image = image
         self.parameters = _neurons(image, bias)
-        self.synapses = _synapses(image)
+        self.synapses, learning = _synapses(image)
+        self.tables = tables_of(image, *learning)
+        self.memory = memory_of(self.tables, self.synapses.weights[self.tables.place] >> self.tables.shift.astype(np.int16))
+        self.seed = np.uint64(seed)
+        self.draws = [LavaDraws(lava_seed(seed, k), each.rule.epoch) for k, each in enumerate(image.plastic)]
+        self.samples = np.empty((0, len(self.memory.weights)), np.int16)
         lanes, compartments = image.lanes.shape
         self.slots = 1 << int(image.run_delay.max(initial=0) + 1).bit_length()
         self.sums = np.zeros(self.slots * lanes * compartments, np.int32)
@@ -73,10 +84,12 @@ class Emulator:
         self.spikes = np.zeros(len(image.route_starts) - 1, np.int64)
         self.active = np.zeros(compartments, np.int32)
 
-    def advance(self, steps: int, sent_steps: np.ndarray, sent_sources: np.ndarray, traced: np.ndarray | None = None) -> Any:
+    def advance(self, steps: int, sent_steps: np.ndarray, sent_sources: np.ndarray, traced: np.ndarray | None = None, *,
+                weights_every: int = 0) -> Any:  # fmt: skip
         """Run on; returns (steps, compartments) of all spikes, int64, and u and v of the ``traced`` compartments, int32 (steps, traced).
 
-        sent_steps, sent_sources: int64, what input neurons send, in time order, steps counted as `step`, from 1 on.
+        sent_steps, sent_sources: int64, what input neurons send, in time order, steps counted as `step`, from 1 on. weights_every:
+        after so many steps each the weights that learn are kept in ``samples``, int16 (steps // weights_every, synapses).
         """
         traced = np.empty(0, np.int64) if traced is None else traced
         u, v = np.zeros((2, steps, len(traced)), np.int32)
@@ -84,9 +97,12 @@ class Emulator:
         done = found = 0
         state = self.sums, self.u, self.v, self.held
         counts = self.spikes, self.active
+        self.samples = np.empty((steps // weights_every if weights_every else 0, len(self.memory.weights)), np.int16)
+        numbers = np.stack([each.next(steps) for each in self.draws], axis=1) if self.draws else np.empty((steps, 0, DRAWS))
+        learning = self.tables, self.memory, numbers, self.seed, weights_every, self.samples
         while done < steps:  # again with more room when the spikes do not fit
             chunk = done, steps, self.step, self.slots
-            done, found = run_steps(chunk, self.parameters, self.synapses, self.image.lanes, state, counts,
+            done, found = run_steps(chunk, self.parameters, self.synapses, self.image.lanes, state, counts, learning,
                                     self.variants, sent_steps, sent_sources, traced, u, v, out_steps, out_sources, found)  # fmt: skip
             if done < steps:
                 out_steps, out_sources = (np.concatenate([array, np.empty_like(array)]) for array in (out_steps, out_sources))
@@ -104,7 +120,9 @@ class Emulator:
         active = np.diff(np.concatenate([[0], np.cumsum(self.active)])[self.image.core_starts])
         events = np.empty(len(self.image.axon_list), np.int64)
         events[self.image.routes] = np.repeat(self.spikes, np.diff(self.image.route_starts))  # each axon has one source
-        return Activity(self.step, self.spikes.copy(), events, active, updates)
+        core = np.repeat(np.arange(self.image.cores), np.diff(self.image.core_starts))
+        learned = np.bincount(core[self.synapses.targets[self.tables.place]], self.memory.updates, minlength=self.image.cores)
+        return Activity(self.step, self.spikes.copy(), events, active, updates, learned.astype(np.int64))
 
 
 def _neurons(image: ChipImage, bias: np.ndarray | None) -> Neurons:
@@ -116,8 +134,8 @@ def _neurons(image: ChipImage, bias: np.ndarray | None) -> Neurons:
     return Neurons(*(np.ascontiguousarray(column, np.int32) for column in columns))
 
 
-def _synapses(image: ChipImage) -> Synapses:
-    """The axons' lists, unrolled in the order of their sources."""
+def _synapses(image: ChipImage) -> tuple[Synapses, tuple[np.ndarray, ...]]:
+    """The axons' lists, unrolled in the order of their sources; and place, source, target and port of all synapses that learn."""
     shift = np.maximum(image.port_exponent[image.run_port], 0)
     weights = image.weights << np.repeat(shift, np.diff(image.run_starts)).astype(np.int16)
     lists = image.axon_list[image.routes]
@@ -134,8 +152,16 @@ def _synapses(image: ChipImage) -> Synapses:
     changes = (np.diff(source, prepend=-1) != 0) | (np.diff(delay, prepend=-1) != 0) | (np.diff(lane, prepend=-1) != 0)
     first = np.flatnonzero(changes)
     ends = np.concatenate([[0], np.cumsum(lengths)])
+    learning = np.flatnonzero(image.port_plastic[image.run_port[runs]] >= 0)
+    places = ranges(ends[learning], lengths[learning])
+    own = (
+        places,
+        np.repeat(source[learning], lengths[learning]),
+        targets[places],
+        np.repeat(image.run_port[runs[learning]], lengths[learning]),
+    )
     return Synapses(np.searchsorted(source[first], np.arange(len(image.route_starts))), delay[first], lane[first],
-                    ends[np.append(first, len(runs))], targets.astype(np.int32), weights[picked])  # fmt: skip
+                    ends[np.append(first, len(runs))], targets.astype(np.int32), weights[picked]), own  # fmt: skip
 
 
 @njit
@@ -179,12 +205,14 @@ def _update(t, first, p, lanes, depth, sums, us, vs, held, raw, active, variants
 
 
 @kernel
-def run_steps(chunk, p, s, lanes, state, counts, variants, sent_steps, sent_sources, traced, trace_u, trace_v, out_steps, out_sources,
-              found):  # fmt: skip
+def run_steps(chunk, p, s, lanes, state, counts, learning, variants, sent_steps, sent_sources, traced, trace_u, trace_v, out_steps,
+              out_sources, found):  # fmt: skip
     """Run steps chunk[0] to chunk[1] of a run that began after step chunk[2]; returns the steps done and the spikes found."""
     first, last, before, slots = chunk
     sums, us, vs, held = state
     spikes, active = counts
+    tables, memory, numbers, seed, every, samples = learning
+    learns = len(tables.epoch) > 0
     compartments, depth = len(us), len(lanes)
     raw = np.empty(compartments, np.int32)
     cursor = np.searchsorted(sent_steps, before + first + 1)
@@ -198,10 +226,18 @@ def run_steps(chunk, p, s, lanes, state, counts, variants, sent_steps, sent_sour
         for k in range(begin, found):
             spikes[out_sources[k]] += 1
             _send(out_sources[k], t, slots - 1, compartments, depth, s, sums)
+            if learns:
+                note(out_sources[k], t, tables, memory, numbers[n], seed)
         while cursor < len(sent_steps) and sent_steps[cursor] == t:
             spikes[sent_sources[cursor]] += 1
             _send(sent_sources[cursor], t, slots - 1, compartments, depth, s, sums)
+            if learns:
+                note(sent_sources[cursor], t, tables, memory, numbers[n], seed)
             cursor += 1
+        if learns:
+            learn(t, tables, memory, numbers[n], seed, s.weights)
+        if every > 0 and (n + 1) % every == 0:
+            samples[(n + 1) // every - 1] = memory.weights
         for k in range(len(traced)):
             trace_u[n, k] = us[traced[k]]
             trace_v[n, k] = vs[traced[k]]

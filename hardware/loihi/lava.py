@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from spikesim.errors import BackendError
-from spikesim.hardware.loihi.lava_network import CONV, DENSE, HOLDING, LIF, RESET, TERNARY, LavaLinks, LavaNetwork, LavaResult
+from spikesim.hardware.loihi.lava_network import CONV, DENSE, HOLDING, LEARNING, LIF, RESET, TERNARY, LavaLinks, LavaNetwork, LavaResult
 from spikesim.storage import load, save
 
 INSTALL = (
@@ -34,18 +34,20 @@ GRACE = 5.0  # seconds to end by itself before it is killed
 CHANNEL = 2  # messages a channel holds; Lava's 64 fill the shared memory of a container
 
 
-def run_lava(networks: Sequence[LavaNetwork], steps: int, *, traces: bool = True, floating: bool = False, deadline: float = 600.0,
-             silence: float = 60.0) -> list[LavaResult]:  # fmt: skip
+def run_lava(networks: Sequence[LavaNetwork], steps: int, *, traces: bool = True, floating: bool = False, weights_every: int | None = None,
+             deadline: float = 600.0, silence: float = 60.0) -> list[LavaResult]:  # fmt: skip
     """Run each network for ``steps`` steps, one after the other, in one worker.
 
-    traces: also return u and v. floating: Lava's floating-point models. deadline: seconds for all; silence: seconds without a sign
+    traces: also return u and v. floating: Lava's floating-point models. weights_every: after how many steps weights that learn are
+    read, by default after the last. deadline: seconds for all; silence: seconds without a sign
     of life. Raises `BackendError` if Lava is missing, fails, or passes a limit; nothing is left running.
     """
     if find_spec("lava") is None:
         raise BackendError("Lava is not installed; get it with\n  " + "\n  ".join(INSTALL))
     with TemporaryDirectory(prefix="spikesim-lava-") as folder:
         given, made = Path(folder) / "in.h5", Path(folder) / "out.h5"
-        save(given, "lava", {"networks": [_plain(each) for each in networks], "steps": steps, "traces": traces, "floating": floating})
+        save(given, "lava", {"networks": [_plain(each) for each in networks], "steps": steps, "traces": traces, "floating": floating,
+                             "weights_every": weights_every or steps})  # fmt: skip
         _supervise([sys.executable, "-m", __name__, str(given), str(made)], deadline, silence)
         return [LavaResult(**each) for each in load(made, "lava")]
 
@@ -124,7 +126,7 @@ def _main(given: str, made: str) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     task = load(given, "lava")
     _import_lava()
-    results = [_run(network, task["steps"], task["traces"], task["floating"]) for network in task["networks"]]
+    results = [_run(network, task["steps"], task["traces"], task["floating"], task["weights_every"]) for network in task["networks"]]
     save(made, "lava", results)
     sys.stdout.flush()
     os._exit(0)  # Lava's threads may outlive stop()
@@ -155,7 +157,7 @@ def _import_lava() -> None:
         dataclasses.dataclass = original
 
 
-def _run(network: dict[str, Any], steps: int, traces: bool, floating: bool) -> dict[str, Any]:
+def _run(network: dict[str, Any], steps: int, traces: bool, floating: bool, every: int) -> dict[str, Any]:
     """Build a graph of processes, run it in batches of steps, stop it."""
     from lava.magma.core.run_conditions import RunSteps  # type: ignore[import-not-found]
     from lava.magma.core.run_configs import Loihi2SimCfg  # type: ignore[import-not-found]
@@ -164,10 +166,11 @@ def _run(network: dict[str, Any], steps: int, traces: bool, floating: bool) -> d
 
     cells = [_cells(each) for each in network["cells"]]
     inputs = [_input(array) for array in network["inputs"]]
-    for link in network["links"]:
-        _connect(link, [*cells, *inputs], network)
+    links = [_connect(link, [*cells, *inputs], network) for link in network["links"]]
     for link in _ties(network):
         _connect(link, cells, network)
+    learning = [(process, link) for process, link in zip(links, network["links"], strict=True) if link["kind"] == LEARNING]
+    weights: list[list[np.ndarray]] = [[] for _ in learning]
     sinks = [Sink(shape=(each["size"],), buffer=steps) for each in network["cells"]]
     for process, sink in zip(cells, sinks, strict=True):
         process.s_out.connect(sink.a_in)
@@ -175,23 +178,26 @@ def _run(network: dict[str, Any], steps: int, traces: bool, floating: bool) -> d
     for name, own in monitors.items():
         for process, monitor in zip(cells, own, strict=False):
             monitor.probe(getattr(process, name), steps)
-    own = {process: process.fixed_model for process in cells if hasattr(process, "fixed_model")}
+    own = {process: process.fixed_model for process in [*cells, *links] if hasattr(process, "fixed_model")}
     config = Loihi2SimCfg(select_tag="floating_pt" if floating else "fixed_pt", exception_proc_model_map=own)
     done, chunk, seconds = 0, 1, 0.0
     try:
         while done < steps:
-            chunk = min(chunk, steps - done)
+            chunk = min(chunk, steps - done, every - done % every)
             started = time.perf_counter()
             cells[0].run(condition=RunSteps(num_steps=chunk), run_cfg=config, compile_config={"pypy_channel_size": CHANNEL})
             last = time.perf_counter() - started
             seconds, done = seconds + last, done + chunk
             print(done, flush=True)
+            if done % every == 0:
+                for samples, (process, link) in zip(weights, learning, strict=True):
+                    samples.append(_whole(process.weights.get()[link["targets"], link["sources"]], floating))
             chunk = max(1, min(4 * chunk, int(chunk * CHUNK_SECONDS / max(last, 1e-3))))
         spikes = [_whole(sink.data.get().T, floating) for sink in sinks]
         found = {name: [_whole(_samples(m), floating) for m in own] if traces else None for name, own in monitors.items()}
     finally:
         cells[0].stop()
-    return {"spikes": spikes, **found, "seconds": seconds}
+    return {"spikes": spikes, **found, "weights": [np.stack(samples) for samples in weights], "seconds": seconds}
 
 
 def _ties(network: dict[str, Any]) -> list[dict[str, Any]]:
@@ -288,8 +294,8 @@ def _own_process() -> Any:
     return Holding
 
 
-def _connect(link: dict[str, Any], nodes: list[Any], network: dict[str, Any]) -> None:
-    """Put a connection process between two nodes."""
+def _connect(link: dict[str, Any], nodes: list[Any], network: dict[str, Any]) -> Any:
+    """Put a connection process between two nodes, and return it."""
     from scipy.sparse import csr_matrix
 
     source, target = nodes[link["source"]], nodes[link["target"]]
@@ -297,9 +303,15 @@ def _connect(link: dict[str, Any], nodes: list[Any], network: dict[str, Any]) ->
         process = _conv(link)
         source.s_out.reshape(process.s_in.shape).connect(process.s_in)
         _flat(process.a_out).connect(target.a_in)
-        return
+        return process
     shape = (int(np.prod(target.a_in.shape)), int(np.prod(source.s_out.shape)))
     place = (link["targets"], link["sources"])
+    if link["kind"] == LEARNING:
+        process = _learning(link, place, shape)
+        source.s_out.connect(process.s_in)
+        process.a_out.connect(target.a_in)
+        target.s_out.connect(process.s_in_bap)
+        return process
     weights: Any = csr_matrix((link["weights"], place), shape=shape)
     delays: Any = None if link["delays"] is None else csr_matrix((link["delays"] + 1, place), shape=shape)
     dense = link["kind"] == DENSE
@@ -313,6 +325,33 @@ def _connect(link: dict[str, Any], nodes: list[Any], network: dict[str, Any]) ->
     process = getattr(module, kind)(weights=weights.toarray() if dense else weights, **options)
     source.s_out.connect(process.s_in)
     process.a_out.connect(target.a_in)
+    return process
+
+
+def _learning(link: dict[str, Any], place: tuple[np.ndarray, np.ndarray], shape: tuple[int, int]) -> Any:
+    """LearningDense with a mask, for not all pairs need be connected."""
+    from lava.magma.core.learning.learning_rule import Loihi2FLearningRule  # type: ignore[import-not-found]
+    from lava.proc.dense.process import LearningDense  # type: ignore[import-not-found]
+
+    weights, mask = np.zeros(shape, np.int64), np.zeros(shape, bool)
+    weights[place], mask[place] = link["weights"], True
+    made = {"weights": weights, "learning_rule": Loihi2FLearningRule(**link["rule"]), **_link_options(link)}
+    process = LearningDense(mask=mask, **made)
+    process.fixed_model = _masked_model()
+    return process
+
+
+@cache
+def _masked_model() -> Any:
+    """Lava's model of LearningDense, for pairs of which some have no synapse: LearningSparse drops those that start with weight 0."""
+    from lava.proc.dense.models import PyLearningDenseModelBitApproximate  # type: ignore[import-not-found]
+
+    class Masked(PyLearningDenseModelBitApproximate):
+        def run_lrn(self) -> None:
+            super().run_lrn()
+            self.weights = np.where(self.proc_params["mask"], self.weights, 0)
+
+    return Masked
 
 
 def _link_options(link: dict[str, Any]) -> dict[str, Any]:

@@ -59,8 +59,15 @@ def map_network(network: Network, *, chip: str = "loihi1", seed: int = 0, rates:
     naive_way = travel(traffic, flat, np.arange(number))
     report = MappingReport(chip=chip, method=used_method, use=core_use(image), messages=messages(graph, core), naive=naive,
                            travel=travel(traffic, places, found), travel_unplaced=naive_way, traffic=traffic[np.ix_(order, order)],
-                           position=places[found[order]], synapses=len(circuit.targets))  # fmt: skip
+                           position=places[found[order]], synapses=len(circuit.targets),
+                           plastic=_plastic(circuit))  # fmt: skip
     return replace(image, report=report)
+
+
+def _plastic(circuit: Circuit) -> tuple[tuple[str, int, str], ...]:
+    """Name, synapses and rule of each projection that learns."""
+    number = np.array([port.plastic for port in circuit.ports] or [-1])[circuit.port]
+    return tuple((each.projection, int((number == at).sum()), repr(each.rule)) for at, each in enumerate(circuit.plastic))
 
 
 def check_neurons(circuit: Circuit, chip: Chip) -> None:
@@ -204,7 +211,7 @@ def check_cores(image: ChipImage, chip: Chip) -> None:
     for what, used, limit in (
         ("compartments", use.compartments, chip.compartments), ("input axons", use.input_axons, chip.input_axons),
         ("output axons", use.output_axons, chip.output_axons), ("synapse bits", use.bits, chip.synapse_bits),
-        ("compartment profiles", use.profiles, chip.profiles),
+        ("compartment profiles", use.profiles, chip.profiles), ("trace profiles", use.trace_profiles, chip.trace_profiles),
     ):  # fmt: skip
         if limit is not None and (used > limit.value).any():
             at = int(np.argmax(used > limit.value))

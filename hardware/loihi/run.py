@@ -1,6 +1,7 @@
 """Running an image: inputs in, a `Recording` out, on the emulator or in Lava."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,48 +11,79 @@ from spikesim.hardware.loihi.emulator import Activity, Emulator
 from spikesim.hardware.loihi.image import ChipImage
 from spikesim.kernel import kernel
 from spikesim.network import COUNTS, RATE, SPIKES
-from spikesim.random import SOURCE, stream, word_of
-from spikesim.recording import Counts, Rate, Recording, Spikes, Trace, recorded
+from spikesim.random import SOURCE, check_seed, stream, word_of
+from spikesim.recording import Counts, Rate, Recording, Spikes, Trace, Weights, recorded
 from spikesim.stimulus import SpikeTrains
 
 BACKENDS = ("emulator", "lava")
 
 
 def run_image(image: ChipImage, steps: int, *, inputs: Any = None, currents: Any = None, backend: str = "emulator", seed: int = 0,
-              **options: Any) -> Recording:  # fmt: skip
+              weights_every: int | None = None, **options: Any) -> Recording:  # fmt: skip
     """Run ``steps`` steps (of 1 ms) from the start and return what the network's probes ask for, as `Recording`.
 
     inputs: for each input population `SpikeTrains`, or an array (steps, size) that is not 0 where a neuron fires, in place of
     the image's own trains or Poisson processes, which ``seed`` draws as the engines do. currents: for each population whole numbers
     (size,) that are added to its bias in this run. backend: "emulator" or
-    "lava", whose ``options`` are those of `spikesim.hardware.loihi.lava.run_lava`.
+    "lava", whose ``options`` are those of `spikesim.hardware.loihi.lava.run_lava`. Weights that learn are in the recording's
+    ``weights`` as they are after each ``weights_every`` steps (once, at the end, by default); ``seed`` draws their rounding, too.
     """
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS, where="run")
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise DescriptionError(f"run: expected a whole number of steps from 1 on, got {steps!r}")
+    check_seed(seed)
+    every = _interval(weights_every, int(steps))
     sent = sent_spikes(image, inputs, int(steps), seed)
     bias = run_bias(image, currents)
     if backend == "lava":
         from spikesim.hardware.loihi.run_lava import run_in_lava
 
         wanted = traced(image)
-        return _recording(image, int(steps), *run_in_lava(image, int(steps), sent, bias, wanted, options))
-    return emulate(image, int(steps), sent, bias)[0]
+        *found, weights = run_in_lava(image, int(steps), sent, bias, wanted, seed=seed, weights_every=every, options=options)
+        return replace(_recording(image, int(steps), *found), weights=recorded("weights", weights))
+    if options:
+        raise unknown_name("option", next(iter(options)), ("inputs", "currents", "backend", "seed", "weights_every"), where="run")
+    return emulate(image, int(steps), sent, bias, seed=seed, weights_every=every)[0]
 
 
-def emulate(
-    image: ChipImage, steps: int, sent: tuple[np.ndarray, np.ndarray], bias: np.ndarray | None = None
-) -> tuple[Recording, Activity]:
+def _interval(given: Any, steps: int) -> int:
+    if given is None:
+        return steps
+    if isinstance(given, bool) or not isinstance(given, int | np.integer) or not 1 <= given <= steps:
+        raise DescriptionError(f"run: weights_every: expected a whole number of steps from 1 to {steps}, got {given!r}")
+    return int(given)
+
+
+def emulate(image: ChipImage, steps: int, sent: tuple[np.ndarray, np.ndarray], bias: np.ndarray | None = None, *, seed: int = 0,
+            weights_every: int | None = None) -> tuple[Recording, Activity]:  # fmt: skip
     """The recording and what each core did; sent: (steps, neurons) of the inputs' spikes, in time order."""
-    emulator = Emulator(image, bias=bias)
+    emulator = Emulator(image, bias=bias, seed=seed)
     source = image.source_of_neuron
     wanted = traced(image)
-    (when, who), u, v = emulator.advance(steps, sent[0], source[sent[1]], source[wanted])
+    every = steps if weights_every is None else weights_every
+    (when, who), u, v = emulator.advance(steps, sent[0], source[sent[1]], source[wanted], weights_every=every)
     neurons = np.concatenate([image.neuron[who], sent[1]])
     when = np.concatenate([when, sent[0]])
     early = when <= steps
-    return _recording(image, steps, when[early], neurons[early], wanted, u, v), emulator.activity
+    tables = emulator.tables
+    learned = weights_of(image, tables.projection[tables.ends[0]], tables.neuron[tables.ends], emulator.samples, every)
+    recording = _recording(image, steps, when[early], neurons[early], wanted, u, v)
+    return replace(recording, weights=recorded("weights", learned)), emulator.activity
+
+
+def weights_of(image: ChipImage, number: np.ndarray, ends: np.ndarray, samples: np.ndarray, every: int) -> dict[str, Weights]:
+    """The weights of each projection that learns, by name.
+
+    number: int64 (synapses,), the projection of each; ends: int64 (2, synapses), source and target; samples: (times, synapses),
+    after each ``every`` steps.
+    """
+    made, times = {}, every * np.arange(1.0, len(samples) + 1)
+    for at, each in enumerate(image.plastic):
+        first = image.starts[[image.names.index(each.source), image.names.index(each.target)]]
+        sources, targets = ends[:, number == at] - first[:, None]
+        made[each.projection] = Weights(times, sources, targets, samples[:, number == at].astype(float))
+    return made
 
 
 def sent_spikes(image: ChipImage, inputs: Any, steps: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
