@@ -44,6 +44,7 @@ def fingerprint() -> str:
             root / "random.py",
             root / "prefetch.py",
             root / "draws.py",
+            root / "plasticity.py",
             root / "program.py",
             *root.glob("connectivity/*.py"),
             *root.glob("engine/*.py"),

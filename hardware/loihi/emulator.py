@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 
 from spikesim.hardware.loihi.image import ChipImage, ranges
-from spikesim.hardware.loihi.learning import DRAWS, LavaDraws, lava_seed, learn, memory_of, note, tables_of
+from spikesim.hardware.loihi.learning import DRAWS, LavaDraws, keep, lava_seed, learn, memory_of, note, tables_of
 from spikesim.kernel import kernel
 
 
@@ -69,10 +69,10 @@ class Emulator:
         self.parameters = _neurons(image, bias)
         self.synapses, learning = _synapses(image)
         self.tables = tables_of(image, *learning)
-        self.memory = memory_of(self.tables, self.synapses.weights[self.tables.place] >> self.tables.shift.astype(np.int16))
+        self.memory = memory_of(self.tables)
         self.seed = np.uint64(seed)
         self.draws = [LavaDraws(lava_seed(seed, k), each.rule.epoch) for k, each in enumerate(image.plastic)]
-        self.samples = np.empty((0, len(self.memory.weights)), np.int16)
+        self.samples = np.empty((0, len(self.tables.place)), np.int16)
         lanes, compartments = image.lanes.shape
         self.slots = 1 << int(image.run_delay.max(initial=0) + 1).bit_length()
         self.sums = np.zeros(self.slots * lanes * compartments, np.int32)
@@ -97,7 +97,7 @@ class Emulator:
         done = found = 0
         state = self.sums, self.u, self.v, self.held
         counts = self.spikes, self.active
-        self.samples = np.empty((steps // weights_every if weights_every else 0, len(self.memory.weights)), np.int16)
+        self.samples = np.empty((steps // weights_every if weights_every else 0, len(self.tables.place)), np.int16)
         numbers = np.stack([each.next(steps) for each in self.draws], axis=1) if self.draws else np.empty((steps, 0, DRAWS))
         learning = self.tables, self.memory, numbers, self.seed, weights_every, self.samples
         while done < steps:  # again with more room when the spikes do not fit
@@ -114,14 +114,22 @@ class Emulator:
         return (out_steps[:found], out_sources[:found]), u, v
 
     @property
+    def weights(self) -> np.ndarray:
+        """The weights that learn as they are now, int16 (synapses,), by projection, source and target."""
+        sample = np.empty(len(self.tables.place), np.int16)
+        keep(self.tables, self.synapses.weights, sample)
+        return sample
+
+    @property
     def activity(self) -> Activity:
         """The counts so far."""
         updates = np.diff(self.image.core_starts) * self.step
         active = np.diff(np.concatenate([[0], np.cumsum(self.active)])[self.image.core_starts])
         events = np.empty(len(self.image.axon_list), np.int64)
         events[self.image.routes] = np.repeat(self.spikes, np.diff(self.image.route_starts))  # each axon has one source
-        core = np.repeat(np.arange(self.image.cores), np.diff(self.image.core_starts))
-        learned = np.bincount(core[self.synapses.targets[self.tables.place]], self.memory.updates, minlength=self.image.cores)
+        targets = np.flatnonzero(self.tables.side)
+        home = np.searchsorted(self.image.core_starts, self.image.source_of_neuron[self.tables.neuron[targets]], side="right") - 1
+        learned = np.bincount(home, self.memory.updates[targets], minlength=self.image.cores)
         return Activity(self.step, self.spikes.copy(), events, active, updates, learned.astype(np.int64))
 
 
@@ -237,7 +245,7 @@ def run_steps(chunk, p, s, lanes, state, counts, learning, variants, sent_steps,
         if learns:
             learn(t, tables, memory, numbers[n], seed, s.weights)
         if every > 0 and (n + 1) % every == 0:
-            samples[(n + 1) // every - 1] = memory.weights
+            keep(tables, s.weights, samples[(n + 1) // every - 1])
         for k in range(len(traced)):
             trace_u[n, k] = us[traced[k]]
             trace_v[n, k] = vs[traced[k]]

@@ -78,7 +78,8 @@ def _faults(image: ChipImage) -> Any:
     yield not ports == len(image.port_lane) == len(image.port_population) == len(image.port_plastic), "ports differ in number"
     yield any(not isinstance(each.rule, LoihiSTDP) for each in image.plastic), "plastic has other rules than LoihiSTDP"
     yield any({each.source, each.target} - set(image.names) for each in image.plastic), "plastic names unknown populations"
-    yield len({each.projection for each in image.plastic}) < len(image.plastic), "plastic names are no distinct texts"
+    learning = [each.projection for each in image.plastic]
+    yield not all(isinstance(name, str) for name in learning) or len(set(learning)) < len(learning), "plastic names are no distinct texts"
     yield image.lanes.ndim != 2 or image.lanes.shape[1] != compartments or len(image.lanes) < 1, "lanes have another shape"
     for name, low, high in (("axon_list", 0, len(image.list_starts) - 1), ("run_port", 0, ports), ("routes", 0, len(image.axon_list)),
                             ("port_exponent", -8, 8), ("port_lane", 0, len(image.lanes)), ("port_population", 0, populations),
@@ -109,13 +110,18 @@ def _learning_faults(image: ChipImage) -> Any:
     source[image.routes] = np.argsort(image.source_of_neuron)[
         np.repeat(np.arange(len(image.route_starts) - 1), np.diff(image.route_starts))
     ]
+    base = image.core_starts[image.axon_core] + image.axon_base
     for at, each in enumerate(image.plastic):
         own = np.flatnonzero(image.port_plastic[image.run_port] == at)
-        axons = np.flatnonzero(np.isin(image.axon_list, np.searchsorted(image.list_starts, own, side="right") - 1))
-        start, stop = image.starts[image.names.index(each.source) :][:2]
-        yield bool(((source[axons] < start) | (source[axons] >= stop)).any()), f"sources of {each.projection} are not in {each.source}"
+        axon = np.argsort(image.axon_list)[np.searchsorted(np.sort(image.axon_list), lists[np.searchsorted(runs, own)])]
+        counts = np.diff(image.run_starts)[own]
+        picked = ranges(image.run_starts[own], counts)
+        targets = image.neuron[np.repeat(base[axon], counts) + image.targets[picked]]
+        for side, found, name in (("sources", source[axon], each.source), ("targets", targets, each.target)):
+            start, stop = image.starts[image.names.index(name) :][:2]
+            yield bool(((found < start) | (found >= stop)).any()), f"{side} of {each.projection} are not in {name}"
         low, high = BOUNDS[each.rule.sign]
-        weights = image.weights[ranges(image.run_starts[own], np.diff(image.run_starts)[own])]
+        weights = image.weights[picked]
         yield bool(((weights < low) | (weights > high)).any()), f"weights of {each.projection} lie outside {low} to {high}"
 
 

@@ -176,6 +176,11 @@ def _check_single(circuit: Circuit, source: np.ndarray, exponent: np.ndarray) ->
         port = circuit.ports[places[np.argmax(counts > 1), 0]]
         raise UnsupportedError(f"{circuit.names[port.population]}.{port.receptor}: with its negative exponent {port.exponent} Lava rounds "
                                "the sum of each source and delay by itself; give each a receptor of its own")  # fmt: skip
+    pairs, counts = np.unique(np.stack([circuit.port, circuit.sources, circuit.targets])[:, low], axis=1, return_counts=True)
+    if (counts > 1).any():
+        port = circuit.ports[pairs[0, np.argmax(counts > 1)]]
+        raise UnsupportedError(f"{circuit.names[port.population]}.{port.receptor}: with its negative exponent {port.exponent} Lava rounds "
+                               "two synapses of one pair of neurons by themselves; make one of them")  # fmt: skip
 
 
 def _distinct(own: np.ndarray, sources: np.ndarray, targets: np.ndarray) -> list[np.ndarray]:

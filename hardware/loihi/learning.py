@@ -38,21 +38,22 @@ class Tables(NamedTuple):
     neuron: np.ndarray  # int64 (traces,), its number in the network
     of_starts: np.ndarray  # int64 (sources + 1,), into ``of``
     of: np.ndarray  # int64 (traces,), the traces of each source of spikes
-    starts: np.ndarray  # int64 (traces + 1,), into ``synapses``
-    synapses: np.ndarray  # int64 (2 synapses,), those of each trace
-    ends: np.ndarray  # int64 (2, synapses), their traces x1 and y1
-    place: np.ndarray  # int64 (synapses,), in the emulator's table of all synapses
-    shift: np.ndarray  # int64 (synapses,), how far a weight is shifted left there
+    ends: np.ndarray  # int32 (2, synapses), their traces x1 and y1
+    starts: np.ndarray  # int64 (traces + 1,), into the next three, which lie as they are read
+    synapses: np.ndarray  # int32 (2 synapses,), those of each trace
+    others: np.ndarray  # int32 (2 synapses,), the trace at their other end
+    places: np.ndarray  # int64 (2 synapses,), where the emulator's table of all synapses has them
+    place: np.ndarray  # int64 (synapses,), the same for each synapse
+    shift: np.ndarray  # int64 (projections,), how far weights are shifted left there
 
 
 class Memory(NamedTuple):
-    """What changes."""
+    """What changes, besides the weights, which lie in the emulator's table."""
 
     trace: np.ndarray  # uint8 (traces,)
     last: np.ndarray  # uint8 (traces,), the step within the epoch of the last spike, from 1 on; 0 for none
     history: np.ndarray  # uint8 (traces, longest epoch + 1), the trace before and after each step of the epoch
-    weights: np.ndarray  # int16 (synapses,)
-    updates: np.ndarray  # int64 (synapses,), how often each changed or might have
+    updates: np.ndarray  # int64 (traces,), how many synapses of each y1 changed or might have
 
 
 def tables_of(image: ChipImage, places: np.ndarray, sources: np.ndarray, targets: np.ndarray, port: np.ndarray) -> Tables:
@@ -64,15 +65,17 @@ def tables_of(image: ChipImage, places: np.ndarray, sources: np.ndarray, targets
     places, sources, targets, port, plastic = (array[order] for array in (places, sources, targets, port, plastic))
     columns = [np.stack([2 * plastic + side, neuron_of[source]]) for side, source in enumerate((sources, targets))]
     keys, found = np.unique(np.concatenate(columns, axis=1), axis=1, return_inverse=True)
-    found = found.reshape(-1)
+    ends = found.reshape(2, -1).astype(np.int32)
     source = image.source_of_neuron[keys[1]]
-    synapses = np.concatenate([np.arange(len(places))] * 2)
+    by_trace = np.argsort(ends.ravel(), kind="stable")
+    synapses = (by_trace % max(1, len(places))).astype(np.int32)
+    shift = np.zeros(number, np.int64)
+    shift[plastic] = np.maximum(image.port_exponent[port], 0)
     return Tables(
         **_rules(image), first=np.searchsorted(keys[0], np.arange(2 * number + 1)), projection=keys[0] // 2, side=keys[0] % 2,
         neuron=keys[1], of_starts=np.searchsorted(np.sort(source), np.arange(len(image.route_starts))),
-        of=np.argsort(source, kind="stable"), starts=np.searchsorted(np.sort(found), np.arange(len(source) + 1)),
-        synapses=synapses[np.argsort(found, kind="stable")], ends=found.reshape(2, -1), place=places,
-        shift=np.maximum(image.port_exponent[port], 0),
+        of=np.argsort(source, kind="stable"), ends=ends, starts=np.searchsorted(ends.ravel()[by_trace], np.arange(len(source) + 1)),
+        synapses=synapses, others=ends[::-1].ravel()[by_trace], places=places[synapses], place=places, shift=shift,
     )  # fmt: skip
 
 
@@ -92,11 +95,11 @@ def _rules(image: ChipImage) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def memory_of(tables: Tables, weights: np.ndarray) -> Memory:
-    """The state at the start; weights: int16 (synapses,)."""
+def memory_of(tables: Tables) -> Memory:
+    """The state at the start."""
     traces, longest = len(tables.side), int(tables.epoch.max(initial=0))
-    return Memory(np.zeros(traces, np.uint8), np.zeros(traces, np.uint8), np.zeros((traces, longest + 1), np.uint8), weights,
-                  np.zeros(len(weights), np.int64))  # fmt: skip
+    return Memory(np.zeros(traces, np.uint8), np.zeros(traces, np.uint8), np.zeros((traces, longest + 1), np.uint8),
+                  np.zeros(traces, np.int64))  # fmt: skip
 
 
 def lava_seed(seed: int, number: int) -> int:
@@ -180,22 +183,34 @@ def follow(i, t, p, m, numbers, seed):
 
 
 @njit
-def change(k, t, p, m, numbers, seed, weights):
-    """The weight of a synapse after an epoch with a spike at either end."""
-    x, y = p.ends[0, k], p.ends[1, k]
-    rule = p.projection[x]
-    total = np.int64(m.weights[k]) << POINT
-    if m.last[x] > 0:
-        total = min(max(total + min(max(p.gain[0, rule] * m.history[y, m.last[x]], LEAST), MOST), LEAST), MOST)
-    if m.last[y] > 0:
-        total = min(max(total + min(max(p.gain[1, rule] * m.history[x, m.last[y]], LEAST), MOST), LEAST), MOST)
-    number = numbers[rule, 5]
-    if p.own[rule]:
-        number = np.float64(words(seed, p.keys[1, rule], np.uint64(k), np.uint64(t))[0]) * 2.0**-32
-    up = number * (1 << POINT) < total & ((1 << POINT) - 1)
-    m.weights[k] = min(max((total >> POINT) + up, p.bounds[0, rule]), p.bounds[1, rule])
-    weights[p.place[k]] = m.weights[k] << p.shift[k]
-    m.updates[k] += 1
+def added(total, gain, trace):
+    """A weight with 7 bits after the point after one product of the rule."""
+    return min(max(total + min(max(gain * trace, LEAST), MOST), LEAST), MOST)
+
+
+@njit
+def change(i, t, p, m, numbers, seed, weights):
+    """The weights of the synapses of a trace whose neuron fired; those with a source that fired change with that."""
+    rule, side = p.projection[i], p.side[i]
+    minus, plus, low, high = p.gain[0, rule], p.gain[1, rule], p.bounds[0, rule], p.bounds[1, rule]
+    others, places, last, history = p.others, p.places, m.last, m.history
+    own, shift, number, here = p.own[rule], p.shift[rule], numbers[rule, 5], last[i]
+    for n in range(p.starts[i], p.starts[i + 1]):
+        other = others[n]
+        there = last[other]
+        if side == 1 and there > 0:
+            continue
+        if own:
+            number = np.float64(words(seed, p.keys[1, rule], np.uint64(p.synapses[n]), np.uint64(t))[0]) * 2.0**-32
+        total = np.int64(weights[places[n]] >> shift) << POINT
+        if side == 0:
+            total = added(total, minus, np.int64(history[other, here]))
+            total = added(total, plus, np.int64(history[i, there])) if there > 0 else total
+        else:
+            total = added(total, plus, np.int64(history[other, here]))
+        up = number * (1 << POINT) < total & ((1 << POINT) - 1)
+        weights[places[n]] = min(max((total >> POINT) + up, low), high) << shift
+        m.updates[i if side == 1 else other] += 1
 
 
 @njit
@@ -209,8 +224,12 @@ def learn(t, p, m, numbers, seed, weights):
             follow(i, t, p, m, numbers, seed)
         for i in range(first, last):
             if m.last[i] > 0:
-                for n in range(p.starts[i], p.starts[i + 1]):
-                    k = p.synapses[n]
-                    if p.side[i] == 0 or m.last[p.ends[0, k]] == 0:  # once if both ends fired
-                        change(k, t, p, m, numbers, seed, weights)
+                change(i, t, p, m, numbers, seed, weights)
         m.last[first:last] = 0
+
+
+@njit
+def keep(p, weights, sample):
+    """Write the weights of all synapses that learn to ``sample``."""
+    for k in range(len(p.place)):
+        sample[k] = weights[p.place[k]] >> p.shift[p.projection[p.ends[0, k]]]

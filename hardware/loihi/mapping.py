@@ -35,6 +35,7 @@ def map_network(network: Network, *, chip: str = "loihi1", seed: int = 0, rates:
     what = chip_named(chip)
     circuit = circuit_of(network, seed=seed)
     check_neurons(circuit, what)
+    check_traces(circuit, what)
     rate = rates_of(circuit, rates)
     graph = graph_of(circuit, rate)
     probes = probes_of(network)
@@ -81,6 +82,22 @@ def check_neurons(circuit: Circuit, chip: Chip) -> None:
             owner = int(np.searchsorted(circuit.starts, at, side="right")) - 1
             raise UnsupportedError(f"{chip.name}: population {circuit.names[owner]!r}: neuron {at - circuit.starts[owner]}: {name} is "
                                    f"{circuit.cells[name][at]}, the chip has {limit}")  # fmt: skip
+
+
+def check_traces(circuit: Circuit, chip: Chip) -> None:
+    """Raise `CapacityError` for a neuron at which synapses learn by more kinds of postsynaptic traces than a compartment has."""
+    kinds = [(each.rule.y_impulse, each.rule.tau_minus) for each in circuit.plastic]
+    if chip.traces is None or len(set(kinds)) <= chip.traces.value:
+        return
+    plastic = np.array([port.plastic for port in circuit.ports])[circuit.port]
+    learns = plastic >= 0
+    kind = np.array([kinds.index(each) for each in kinds])[plastic[learns]]
+    neurons = np.unique(np.stack([circuit.targets[learns], kind]), axis=1)[0]
+    used = np.bincount(neurons, minlength=circuit.neurons)
+    if used.max() > chip.traces.value:
+        vertex = int(np.cumsum(~circuit.is_input)[np.argmax(used)]) - 1
+        raise CapacityError(f"{chip.name}: {name_of(circuit, vertex)} needs {used.max()} kinds of postsynaptic traces, has "
+                            f"{chip.traces.value} ({chip.traces.source}); give its projections equal y_impulse and tau_minus")  # fmt: skip
 
 
 def rates_of(circuit: Circuit, rates: Any) -> np.ndarray:

@@ -45,8 +45,8 @@ def core_use(image: ChipImage) -> CoreUse:
 
 
 def _trace_profiles(image: ChipImage) -> np.ndarray:
-    """How many kinds of presynaptic traces each core holds: impulse, time constant and epoch, int64 (cores,)."""
-    kinds = [(each.rule.x_impulse, each.rule.tau_plus, each.rule.epoch) for each in image.plastic]
+    """How many kinds of presynaptic traces, by impulse and time constant, each core holds, int64 (cores,)."""
+    kinds = [(each.rule.x_impulse, each.rule.tau_plus) for each in image.plastic]
     plastic = image.port_plastic[image.run_port]
     lists = np.repeat(np.arange(len(image.list_starts) - 1), np.diff(image.list_starts))
     home = np.zeros(len(image.list_starts) - 1, np.int64)

@@ -152,14 +152,14 @@ def test_own_numbers_spread_as_the_equations_say():
     expected = 100.25 * np.exp(-1.0)
     assert traces.std() == pytest.approx(1.0, abs=0.5)
     assert abs(traces.mean() - expected) < 5 * traces.std() / np.sqrt(neurons)
-    up = emulator.memory.weights[:neurons] - 50 - np.floor(traces / 2)
+    up = emulator.weights - 50 - np.floor(traces / 2)
     assert set(up.tolist()) == {0.0, 1.0}
     odd = traces % 2 == 1
     assert not up[~odd].any()
     assert abs(up[odd].mean() - 0.5) < 5 * 0.5 / np.sqrt(odd.sum())
     again = Emulator(image, seed=5)
     again.advance(steps, sent[0], image.source_of_neuron[sent[1]])
-    assert not np.array_equal(again.memory.weights, emulator.memory.weights)
+    assert not np.array_equal(again.weights, emulator.weights)
 
 
 def test_shared_and_own_numbers_have_one_distribution():
@@ -192,7 +192,7 @@ def test_run_in_pieces_and_strewn_over_cores():
         when, who = sent_spikes(images[1], None, 90)
         for count in (1, 40, 49):
             emulator.advance(count, when, images[1].source_of_neuron[who])
-        np.testing.assert_array_equal(emulator.memory.weights, whole.values[-1])
+        np.testing.assert_array_equal(emulator.weights, whole.values[-1])
         assert not np.array_equal(images[0].run(90, seed=3).weights["learning"].values, whole.values)
 
 
@@ -209,7 +209,8 @@ def recurrent(rule=None, **options):
     cells = net.population("cells", 8, sim.LoihiLIF(du=2000.0, dv=300.0, vth=150.0, bias_mant=np.arange(100.0, 900.0, 100.0)))
     rule = sim.LoihiSTDP(a_plus=0.5, a_minus=-0.25, tau_plus=20.0, tau_minus=20.0) if rule is None else rule
     given = {"weight": 20.0, "delay": 1.0, "plasticity": rule} | options
-    net.project(cells, cells, given.pop("connection", sim.AllToAll()), **given)
+    net.project(cells, cells, sim.AllToAll(), **given)
+    net.population("beside", 8, sim.SpikeTrains(times=[1.0], ids=[0]))
     net.record(cells)
     return net
 
@@ -241,6 +242,15 @@ def wrong_rule(image):
     return replace(image, plastic=(replace(image.plastic[0], rule=sim.Delta()),))
 
 
+def wrong_text(image):
+    return replace(image, plastic=(replace(image.plastic[0], projection=3),))
+
+
+def wrong_ends(side):
+    """The projection, said to start or end at the inputs that lie beside."""
+    return lambda image: replace(image, plastic=(replace(image.plastic[0], **{side: "beside"}),))
+
+
 def wrong_names(image):
     return replace(image, plastic=(replace(image.plastic[0], source="dogs"),))
 
@@ -267,6 +277,8 @@ def wrong_routes(image):
 
 @pytest.mark.parametrize(("spoil", "message"), [
     (wrong_rule, "plastic has other rules than LoihiSTDP"), (wrong_names, "plastic names unknown populations"),
+    (wrong_text, "plastic names are no distinct texts"), (wrong_ends("source"), "sources of cells->cells are not in beside"),
+    (wrong_ends("target"), "targets of cells->cells are not in beside"),
     (wrong_port, "port_plastic lie outside -1 to 0"), (wrong_delay, "run_delay of synapses that learn is not 0"),
     (wrong_sign, "weights of cells->cells lie outside 0 to 255"), (wrong_lists, "lists that learn are shared"),
     (wrong_routes, "routes name an axon twice"),
@@ -370,6 +382,20 @@ def test_capacity_and_report():
     with pytest.raises(CapacityError, match=r"core 0 needs 4 trace profiles, has 3 \(nengo-loihi"):
         map_to(net, "loihi1", compare=False)
     map_to(net, "loihi2", compare=False)
+
+
+def test_kinds_of_postsynaptic_traces():
+    """A compartment has three: as many kinds may learn at a neuron, at different neurons more."""
+    net = sim.Network()
+    source = net.population("in", 1, sim.SpikeTrains(times=[1.0], ids=[0]))
+    cells = net.population("cells", 4, sim.LoihiLIF())
+    for k in range(4):
+        net.project(source, cells[k:], sim.AllToAll(), weight=2.0, delay=1.0, plasticity=sim.LoihiSTDP(**PLAIN | {"tau_minus": 9.0 + k}))
+    with pytest.raises(CapacityError, match=r"population 'cells': neuron 3 needs 4 kinds of postsynaptic traces, has 3 \(Davies"):
+        map_to(net, "loihi1", compare=False)
+    map_to(net, "loihi2", compare=False)
+    del net.projections["in->cells"]
+    map_to(net, "loihi1", compare=False)
 
 
 def test_energy():
