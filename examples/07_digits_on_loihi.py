@@ -7,6 +7,7 @@ minute), all side by side in one network.
 
 import argparse
 from importlib.util import find_spec
+from time import perf_counter
 
 import numpy as np
 
@@ -39,7 +40,9 @@ simulation = sim.Simulation(quantized.network, dt=1.0, threads=1, progress=False
 runs = {"8-bit engine": simulation.trials(float(steps), currents={first: drives}, progress=False),
         "emulator": image.trials(steps, currents={first: drives})}  # fmt: skip
 if find_spec("lava"):
+    began = perf_counter()
     runs["Lava"] = image.trials(steps, currents={first: drives[: given.images]}, backend="lava")
+    print(f"Lava: {len(runs['Lava'])} images in {perf_counter() - began:.0f} s")
 outputs = {name: np.stack([recording.trace(last, "v").values for recording in made]) for name, made in runs.items()}
 right |= {name: output[:, -1].argmax(axis=1) == labels[: len(output)] for name, output in outputs.items()}
 

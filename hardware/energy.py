@@ -14,8 +14,8 @@ class EnergyProfile:
     """Energies in pJ and times in ns of single operations; ``source`` says where they come from.
 
     synapse: one synaptic operation; active, inactive: update of a compartment with input or a spike, and without; spike: sent
-    within the tile, for each message; east_west, north_south: one tile further. The times of a core's operations add up, cores work
-    side by side, and ``barrier`` ends a step.
+    within the tile, for each message; east_west, north_south: one tile further; learning: one update of a synapse that learns. The
+    times of a core's operations add up, cores work side by side, and ``barrier`` ends a step.
     """
 
     synapse: float
@@ -29,14 +29,16 @@ class EnergyProfile:
     inactive_time: float
     spike_time: float
     barrier: float
+    learning: float
+    learning_time: float
     source: str
 
 
 PROFILES = {
-    "davies2018": EnergyProfile(23.6, 81.0, 52.0, 1.7, 3.0, 4.0, 3.5, 8.4, 5.3, 2.1, 465.0,
+    "davies2018": EnergyProfile(23.6, 81.0, 52.0, 1.7, 3.0, 4.0, 3.5, 8.4, 5.3, 2.1, 465.0, 120.0, 6.1,
                                 "Davies et al. (2018), table 2: simulated before silicon, 0.75 V; barrier of 32 tiles"),
-    "sanafe": EnergyProfile(35.5, 51.2 + 21.6, 51.2, 69.3 + 111.0, 3.0, 4.2, 3.8, 8.4, 5.3, 2.1, 600.0,
-                            "SANA-FE, arch/loihi.yaml: calibrated on silicon, dense; times of updates and spikes: Davies (2018)"),
+    "sanafe": EnergyProfile(35.5, 51.2 + 21.6, 51.2, 69.3 + 111.0, 3.0, 4.2, 3.8, 8.4, 5.3, 2.1, 600.0, 120.0, 6.1,
+                            "SANA-FE, arch/loihi.yaml: calibrated on silicon, dense; times of updates and spikes, learning: Davies (2018)"),
 }  # fmt: skip
 
 
@@ -73,11 +75,13 @@ def energy(image: ChipImage, activity: Activity, profile: str | EnergyProfile = 
     messages, east_west, north_south = _messages(image, activity)
     inactive = activity.updates - activity.active
     counts = {"synapses": synaptic.sum(), "active updates": activity.active.sum(), "inactive updates": inactive.sum(),
-              "messages": messages.sum(), "hops east-west": east_west, "hops north-south": north_south}  # fmt: skip
-    each = (profile.synapse, profile.active, profile.inactive, profile.spike, profile.east_west, profile.north_south)
+              "messages": messages.sum(), "hops east-west": east_west, "hops north-south": north_south,
+              "learning": activity.learned.sum()}  # fmt: skip
+    each = (profile.synapse, profile.active, profile.inactive, profile.spike, profile.east_west, profile.north_south,
+            profile.learning)  # fmt: skip
     joules = {name: 1e-12 * float(count) * value for (name, count), value in zip(counts.items(), each, strict=True)}
     busy = (synaptic * profile.synapse_time + activity.active * profile.active_time + inactive * profile.inactive_time
-            + messages * profile.spike_time)  # fmt: skip
+            + messages * profile.spike_time + activity.learned * profile.learning_time)  # fmt: skip
     seconds = 1e-9 * (float(busy.max(initial=0.0)) + activity.steps * profile.barrier)
     return Energy(joules, seconds, {name: float(count) for name, count in counts.items()}, profile)
 

@@ -46,6 +46,7 @@ def quantize(network: Network, *, dt: float = 1.0, seed: int = 0, bits: int | Ma
     what the chip cannot do and no construction gives.
     """
     dt = checked_number(dt, "quantize: dt", limits("ms", above=0.0, varies=False))
+    network.check_static("quantize, whose networks have other weights,")
     neurons = {name: p for name, p in network.populations.items() if not isinstance(p.model, Source)}
     membranes = {name: membrane_of(network, p, dt=dt, seed=seed) for name, p in neurons.items()}
     weights: dict[str, Weights] = {name: {} for name in neurons}

@@ -26,9 +26,10 @@ class Synapses(NamedTuple):
 
 
 def unroll(network: Network, projection: Projection, *, dt: float, seed: int) -> Synapses:
-    """All synapses of one projection of ``network``; synapses of weight 0 are left out."""
+    """All synapses of one projection of ``network``; synapses of weight 0 are left out where they will never be anything else."""
     if isinstance(projection.rule, Dense):
-        sources, targets = np.nonzero(projection.rule.weights)
+        given = projection.rule.weights
+        sources, targets = np.nonzero(given if projection.plasticity is None else np.ones(given.shape))
         weights = projection.rule.weights[sources, targets] * projection.weight
         numbers = np.arange(len(sources))
     elif isinstance(projection.rule, Conv | Pool):
@@ -43,7 +44,7 @@ def unroll(network: Network, projection: Projection, *, dt: float, seed: int) ->
     else:
         sources, targets, weights, numbers = _drawn(network, projection, seed)
     delays = _delays(network, projection, numbers, dt, seed)
-    kept = weights != 0.0
+    kept = (weights != 0.0) | (projection.plasticity is not None)
     source, target = projection.source, projection.target
     made = source.start + source.step * sources, target.start + target.step * targets, weights, delays
     return Synapses(*(array[kept] for array in made)) if not kept.all() else Synapses(*made)

@@ -33,6 +33,7 @@ from spikesim.neurons import Product as Product
 from spikesim.neurons import ShiftedSum as ShiftedSum
 from spikesim.neurons import SigmaDelta as SigmaDelta
 from spikesim.neurons import TrueNorth as TrueNorth
+from spikesim.plasticity import LoihiSTDP as LoihiSTDP
 from spikesim.recording import Recording as Recording
 from spikesim.stimulus import DirectCurrent as DirectCurrent
 from spikesim.stimulus import NoiseCurrent as NoiseCurrent

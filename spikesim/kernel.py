@@ -46,6 +46,7 @@ def fingerprint() -> str:
             root / "barrier.py",
             root / "bits.py",
             root / "draws.py",
+            root / "plasticity.py",
             root / "program.py",
             *root.glob("connectivity/*.py"),
             *root.glob("engine/*.py"),

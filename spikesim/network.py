@@ -18,8 +18,9 @@ import numpy as np
 from spikesim.connectivity.rules import Matrix, Rule
 from spikesim.connectivity.structured import Structured
 from spikesim.description import Description, checked_number, checked_shape, limits, same
-from spikesim.errors import DescriptionError, FileFormatError, KindError, SpikesimError, unknown_name
+from spikesim.errors import DescriptionError, FileFormatError, KindError, SpikesimError, UnsupportedError, unknown_name
 from spikesim.neurons.model import Neuron
+from spikesim.plasticity import Plasticity
 from spikesim.population import Population, View, overlap
 from spikesim.stimulus import DirectCurrent, PoissonDrive, SampledCurrent, Source, StepCurrent, Stimulus
 
@@ -27,7 +28,7 @@ SPIKES, RATE, COUNTS = "spikes", "rate", "counts"
 
 
 class Projection(Description):
-    """Synapses of one rule from one view to another."""
+    """Synapses of one rule from one view to another; ``plasticity`` says how their weights change, None that they do not."""
 
     name: str
     source: View
@@ -36,6 +37,7 @@ class Projection(Description):
     weight: Any
     delay: Any
     receptor: str
+    plasticity: Any = None
 
 
 class Stimulation(Description):
@@ -76,24 +78,26 @@ class Network:
         return added
 
     def project(self, source: Population | View, target: Population | View | Iterable[Population | View], rule: Rule, *,
-                weight: Any = None, delay: Any = None, receptor: str | None = None,
+                weight: Any = None, delay: Any = None, receptor: str | None = None, plasticity: Plasticity | None = None,
                 name: str | None = None) -> Projection | tuple[Projection, ...]:  # fmt: skip
         """Connect ``source`` with ``target`` (or with each of several targets, independently) by ``rule``.
 
         weight: number, distribution, or an array with one value a synapse where their number is fixed
         (all-to-all: one for each pair); in mV, pA or nS by the receptor. delay: likewise, in ms; 0 is allowed for
-        feed-forward projections. receptor: needed if the target has more than one.
+        feed-forward projections. receptor: needed if the target has more than one. plasticity: how the weights change, such as
+        `LoihiSTDP`.
         """
         if not isinstance(target, Population | View | str) and isinstance(target, Iterable):
             if name is not None:
                 raise DescriptionError(f"projection {name!r}: one name cannot be given to several projections; project to one target")
             before = self.projections.copy()
             try:
-                return tuple(self.project(source, each, rule, weight=weight, delay=delay, receptor=receptor) for each in target)  # type: ignore[misc]
+                return tuple(self.project(source, each, rule, weight=weight, delay=delay, receptor=receptor, plasticity=plasticity)
+                             for each in target)  # type: ignore[misc]  # fmt: skip
             except SpikesimError:
                 self.projections = before  # all or none
                 raise
-        made = self._projection(self.view(source), self.view(target), rule, weight, delay, receptor, name)
+        made = self._projection(self.view(source), self.view(target), rule, weight, delay, receptor, plasticity, name)
         self.projections[made.name] = made
         if same(made.delay, 0.0):
             try:
@@ -104,7 +108,7 @@ class Network:
         return made
 
     def _projection(self, source: View, target: View, rule: Rule, weight: Any, delay: Any,
-                    receptor: str | None, name: str | None) -> Projection:  # fmt: skip
+                    receptor: str | None, plasticity: Plasticity | None, name: str | None) -> Projection:  # fmt: skip
         name = self._projection_name(f"{source.population}->{target.population}", name)
         what = f"projection {name!r}"
         if not isinstance(rule, Rule):
@@ -127,7 +131,11 @@ class Network:
         for label, value in (("weight", weight), ("delay", delay)):
             _check_per_synapse(label, value, rule, (len(source), len(target), selves), what)
         self.populations[target.population].model.check_weights(rule, weight, what)  # type: ignore[union-attr]
-        return Projection(name, source, target, rule, weight, delay, key)
+        if not isinstance(plasticity, Plasticity | None):
+            raise KindError(f"{what}: expected plasticity such as LoihiSTDP(...), or None, got {plasticity!r}")
+        if plasticity is not None:
+            plasticity.check_connection(rule, weight, what)
+        return Projection(name, source, target, rule, weight, delay, key, plasticity)
 
     def _projection_name(self, ends: str, name: str | None) -> str:
         if name is not None:
@@ -229,6 +237,13 @@ class Network:
             sorter.done(*ready)
         return stages
 
+    def check_static(self, where: str) -> None:
+        """Raise `UnsupportedError` for the first projection that learns, which ``where`` cannot."""
+        for name, projection in self.projections.items():
+            if projection.plasticity is not None:
+                raise UnsupportedError(f"projection {name!r}: {where} has no {type(projection.plasticity).__name__}; run it on Loihi, "
+                                       "map_to(net, 'loihi1').run(steps), or leave out plasticity=")  # fmt: skip
+
     def copy(self) -> Network:
         """A network of the same parts; later additions to one do not show in the other."""
         made = Network()
@@ -275,7 +290,8 @@ class Network:
             for p in data["populations"]:
                 network.population(p.name, p.shape, p.model, initial=p.initial)
             for p in data["projections"]:
-                network.project(p.source, p.target, p.rule, weight=p.weight, delay=p.delay, receptor=p.receptor, name=p.name)
+                network.project(p.source, p.target, p.rule, weight=p.weight, delay=p.delay, receptor=p.receptor, plasticity=p.plasticity,
+                                name=p.name)  # fmt: skip
             for s in data["stimulations"]:
                 network.stimulate(s.target, s.stimulus)
             for p in data["probes"]:

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numba import njit
 
-from spikesim.errors import DescriptionError
+from spikesim.errors import DescriptionError, KindError
 
 MASK = np.uint64(0xFFFFFFFF)
 SHIFT = np.uint64(32)
@@ -22,7 +22,7 @@ WEYL_1 = np.uint64(0xBB67AE85)
 LARGEST_STEP = 2**32 - 1  # the counter has 32 bits for it
 
 # what a stream is for; the low 24 bits count the objects of that purpose
-PAIRS, WEIGHT, DELAY, PARAMETER, INITIAL, SOURCE, DRIVE, NOISE, STIMULUS, DRIVE_REST = range(1, 11)
+PAIRS, WEIGHT, DELAY, PARAMETER, INITIAL, SOURCE, DRIVE, NOISE, STIMULUS, DRIVE_REST, LEARNING = range(1, 12)
 
 
 def stream(purpose: int, index: int) -> np.uint64:
@@ -30,6 +30,14 @@ def stream(purpose: int, index: int) -> np.uint64:
     if not 0 <= index < 1 << 24:
         raise DescriptionError(f"network: it asks for {index} random quantities of one kind, at most {1 << 24} can be told apart")
     return np.uint64((purpose << 24) | index)
+
+
+def check_seed(seed: int) -> None:
+    """Raise if ``seed`` is not a whole number that fits 64 bits."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise KindError(f"seed: expected a whole number, got {seed!r}")
+    if not 0 <= seed < 2**64:
+        raise DescriptionError(f"seed: expected 0 to 2**64 - 1, got {seed}")
 
 
 @njit(inline="always")

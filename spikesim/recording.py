@@ -66,6 +66,19 @@ class Counts:
     values: np.ndarray
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Weights of a projection that learns: times (float64, ms), sources and targets (int64), values (float64, (times, synapses)).
+
+    Synapses are ordered by source and target, numbers in their populations.
+    """
+
+    times: np.ndarray
+    sources: np.ndarray
+    targets: np.ndarray
+    values: np.ndarray
+
+
 class Recorded(Mapping[Any, Value], Generic[Value]):
     """What was recorded of one kind, read on demand; a missing name is an error that says what there is."""
 
@@ -77,7 +90,8 @@ class Recorded(Mapping[Any, Value], Generic[Value]):
         if key not in self.readers:
             shown = [key if isinstance(key, str) else ".".join(key) for key in self.readers]
             name = key if isinstance(key, str) else ".".join(map(str, key))
-            raise unknown_name(f"recording of {self.kind}", name, shown, where="recording (is there a net.record(...) for it?)")
+            hint = "is it a projection that learns?" if self.kind == "weights" else "is there a net.record(...) for it?"
+            raise unknown_name(f"recording of {self.kind}", name, shown, where=f"recording ({hint})")
         return self.readers[key]()
 
     def __iter__(self) -> Iterator[Any]:
@@ -96,7 +110,7 @@ def recorded(kind: str, values: Mapping[Any, Value]) -> Recorded[Value]:
 class Recording:
     """What was recorded from ``start`` to ``stop`` (ms) in steps of ``dt``.
 
-    spikes, counts, rates: by population name; traces: by (population, variable).
+    spikes, counts, rates: by population name; traces: by (population, variable); weights: by the name of a projection that learns.
     """
 
     start: float
@@ -106,6 +120,7 @@ class Recording:
     traces: Recorded[Trace] = field(default_factory=lambda: recorded("traces", {}))
     rates: Recorded[Rate] = field(default_factory=lambda: recorded("rates", {}))
     counts: Recorded[Counts] = field(default_factory=lambda: recorded("counts", {}))
+    weights: Recorded[Weights] = field(default_factory=lambda: recorded("weights", {}))
 
     @property
     def duration(self) -> float:

@@ -5,6 +5,7 @@
 /report/POPULATION/VARIABLE/data            float64 (times, neurons), with mapping/time and mapping/node_ids
 /rates/POPULATION/times, values, bin        Hz
 /counts/POPULATION/node_ids, values
+/weights/PROJECTION/times, values           float64 ms and (times, synapses), with sources and targets: the neurons at their ends
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spikesim.errors import FileFormatError
-from spikesim.hdf5 import DAMAGED, Reading, child, contents, names, new_file, opened, replaced, unexpected
+from spikesim.hdf5 import DAMAGED, Reading, child, contents, escaped, names, new_file, opened, replaced, unescaped, unexpected
 from spikesim.network import SPIKES
-from spikesim.recording import Counts, Rate, Recorded, Recording, Spikes, Trace
+from spikesim.recording import Counts, Rate, Recorded, Recording, Spikes, Trace, Weights
 
 if TYPE_CHECKING:
     from spikesim.recorder import Recorder
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 KIND = "recording"
 MAGIC, SONATA_VERSION = 0x0A7A, (0, 1)
 SORTING = {"none": 0, "by_id": 1, "by_time": 2}
+KINDS = ("spikes", "report", "rates", "counts", "weights")
 CHUNK = 1 << 15  # values
 
 
@@ -93,6 +95,9 @@ class RecordingFile:
             self.file[f"rates/{name}"].attrs["bin"] = rate.bin
         for name, counts in recording.counts.items():
             self.file[f"counts/{name}/node_ids"], self.file[f"counts/{name}/values"] = counts.ids, counts.values
+        for name, weights in recording.weights.items():
+            for column, array in vars(weights).items():
+                self.file[f"weights/{escaped(name)}/{column}"] = array
         self.file.close()
 
 
@@ -116,14 +121,17 @@ def read(path: str | Path) -> Recording:
     with opened(path) as reading:
         reading.check_kind(KIND)
         start, stop, dt = (reading.number(name) for name in ("start", "stop", "dt"))
-        groups = {kind: child(reading, reading.file, kind) for kind in ("spikes", "report", "rates", "counts") if kind in reading.file}
+        groups = {
+            kind: child(reading, reading.file, kind) for kind in ("spikes", "report", "rates", "counts", "weights") if kind in reading.file
+        }
         keys: dict[str, list[Any]] = {kind: names(group) for kind, group in groups.items()}
         traces = [(name, variable) for name in keys.get("report", []) for variable in names(child(reading, groups["report"], name))]
     if not (np.isfinite([start, stop, dt]).all() and 0.0 < dt and start <= stop):
         raise FileFormatError(f"{path}: expected start <= stop and dt > 0, found {start}, {stop}, {dt}; {DAMAGED}")
     return Recording(start, stop, dt, Recorded("spikes", _readers(path, _spikes, keys.get("spikes", []))),
                      Recorded("traces", _readers(path, _trace, traces)), Recorded("rates", _readers(path, _rate, keys.get("rates", []))),
-                     Recorded("counts", _readers(path, _counts, keys.get("counts", []))))  # fmt: skip
+                     Recorded("counts", _readers(path, _counts, keys.get("counts", []))),
+                     Recorded("weights", _readers(path, _weights, [unescaped(name) for name in keys.get("weights", [])])))  # fmt: skip
 
 
 def _readers(path: Path, read_one: Callable[[Reading, Any], Any], keys: list[Any]) -> dict[Any, Callable[[], Any]]:
@@ -167,6 +175,15 @@ def _counts(reading: Reading, name: str) -> Counts:
     group = child(reading, child(reading, reading.file, "counts"), name)
     ids, values = (_vector(reading, group, key, "iu").astype(np.int64) for key in ("node_ids", "values"))
     return Counts(_same_length(group, ids, values), values)
+
+
+def _weights(reading: Reading, name: str) -> Weights:
+    group = child(reading, child(reading, reading.file, "weights"), escaped(name))
+    times, values = _vector(reading, group, "times", "f"), contents(reading, child(reading, group, "values"), "f")
+    sources, targets = (_vector(reading, group, key, "iu").astype(np.int64) for key in ("sources", "targets"))
+    if values.shape != (len(times), len(_same_length(group, sources, targets))):
+        raise unexpected(f"weights of shape {(len(times), len(sources))}", f"shape {values.shape}", DAMAGED, group.name)
+    return Weights(times, sources, targets, values)
 
 
 def _vector(reading: Reading, group: Any, name: str, kinds: str) -> np.ndarray:

@@ -20,10 +20,11 @@ from spikesim.hdf5 import DAMAGED, DEEPEST, Reading
 from spikesim.neurons import Neuron
 from spikesim.neurons.combining import Combining
 from spikesim.neurons.graded import Graded
+from spikesim.plasticity import Plasticity
 from spikesim.stimulus import Source, Stimulus
 from spikesim.synapses import Receptor, RunningSum
 
-NO_FILE = Combining, Distribution, Graded, Neuron, Receptor, Rule, RunningSum, Source, Stimulus, Structured
+NO_FILE = Combining, Distribution, Graded, Neuron, Plasticity, Receptor, Rule, RunningSum, Source, Stimulus, Structured
 ABSTRACT = {kind.__name__ for kind in NO_FILE}
 
 

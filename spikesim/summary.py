@@ -81,8 +81,8 @@ def summary(network: Network) -> str:
              f"about {readable(sum(memory_needed(network).values()))}"]  # fmt: skip
     rows = [(p.name, "x".join(map(str, p.shape)), repr(p.model)) for p in network.populations.values()]
     lines += _table("populations", rows)
-    rows = [(p.name, f"{expected[p.name]:,.0f}", f"{p.receptor}  {p.rule!r}  weight={_brief(p.weight)}  delay={_brief(p.delay)}")
-            for p in network.projections.values()]  # fmt: skip
+    rows = [(p.name, f"{expected[p.name]:,.0f}", f"{p.receptor}  {p.rule!r}  weight={_brief(p.weight)}  delay={_brief(p.delay)}"
+             + (f"  {p.plasticity!r}" if p.plasticity is not None else "")) for p in network.projections.values()]  # fmt: skip
     lines += _table("projections", rows)
     lines += _table("stimuli", [(str(s.target), "", repr(s.stimulus)) for s in network.stimulations])
     lines += _table("recorded", [(str(p.view), p.variable, f"every {p.every} ms" if p.every else "") for p in network.probes])

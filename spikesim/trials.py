@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from spikesim.compiler.cells import firing_limits
-from spikesim.compiler.compile import check_seed
 from spikesim.description import checked_number, limits
 from spikesim.engine.state import Segment, initial_state
 from spikesim.errors import DescriptionError, KindError, unknown_name
 from spikesim.network import Network
 from spikesim.neurons.model import Neuron
 from spikesim.program import POISSON, Cells, Program
+from spikesim.random import check_seed
 from spikesim.recorder import Recorder
 from spikesim.recording import Recording
 

@@ -38,6 +38,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "ConvTranspose": {"weights": np.ones((1, 1, 3))},
     "Pool": {"kernel": 2},
     "Along": {"matrix": np.eye(2)},
+    "LoihiSTDP": {"a_plus": 1.0, "a_minus": -1.0, "tau_plus": 10.0, "tau_minus": 10.0},
     "View": {"population": "exc", "start": 0, "stop": 4},
 }
 OWN = {name: cls for name, cls in Description.registry.items() if cls.__module__.startswith("spikesim.")}
@@ -71,7 +72,7 @@ def str_of(value: Any) -> str:
     return f"{type(value).__name__} {value}" if type(value) is not object else "object"
 
 
-MOST = {"burst": 2**30, "window": 2**30, "inputs": 64}  # of whole numbers that have an upper bound
+MOST = {"burst": 2**30, "window": 2**30, "inputs": 64, "epoch": 63}  # of whole numbers that have an upper bound
 REALS = fields_with("real")
 VARYING = [(cls, name) for cls, name in REALS if limits(cls, name)["varies"]]
 NO_NUMBERS = ["1", b"1", None, True, np.True_, 1j, {}, object(), [None], ["a"], [[1.0], [1.0, 2.0]], float]

@@ -24,6 +24,7 @@ PRINTED = {  # example: what its output must say
                            r"^8-bit engine +450 +9\d\.\d %", r"^emulator +450 .* 450 of 450$", r"^one image: .* uJ"],
     "08_balanced_network_on_loihi": [r"^exc: [\d,]+ spikes on the chip, the same on the engine$", r"^inh: .*, the same on the engine$"],
     "09_many_chips": [r"cores on 3 chips", r"spikes, the same on 3 chips and on the engine$"],
+    "10_stdp_on_loihi": [r"learning: 'learning', 81 synapses", r"^farthest from the window: [0-4]\.\d$"],
 }  # fmt: skip
 
 

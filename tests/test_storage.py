@@ -31,6 +31,7 @@ from spikesim.distributions import ClippedNormal, LogNormal, Normal, Uniform
 from spikesim.errors import FileFormatError, KindError
 from spikesim.network import Network
 from spikesim.neurons import IF, LIF, FirstSpike, LoihiLIF, Maximum, Product, Rules, SigmaDelta, TrueNorth
+from spikesim.plasticity import LoihiSTDP
 from spikesim.recording import Recording
 from spikesim.stimulus import DirectCurrent, NoiseCurrent, Poisson, PoissonDrive, SampledCurrent, SpikeTrains, StepCurrent
 from spikesim.synapses import AlphaCurrent, Delta, ExponentialConductance, ExponentialCurrent
@@ -57,8 +58,10 @@ def network_of_everything() -> Network:
     cells = net.population("lif µ #1", 4, lif, initial={"v": Uniform(-60.0, -50.0), "exc": np.arange(4.0)})
     image = net.population("image", (2, 6, 6), IF(reset="value"), initial={"v": 0.5})
     net.population("chip", 3, TrueNorth(leak=[1, 2, 3], rules=Rules(order="leak_first")), initial={"v": -5})
-    net.population("integers", 4, LoihiLIF(du=np.arange(4.0), vth_low=-3), initial={"u": 7.0})
+    integers = net.population("integers", 4, LoihiLIF(du=np.arange(4.0), vth_low=-3), initial={"u": 7.0})
     net.population("encoder", 3, FirstSpike(window=9))
+    learning = LoihiSTDP(a_plus=0.5, a_minus=-0.25, tau_plus=10.0, tau_minus=np.inf, epoch=3, sign="mixed", rounding="own")
+    net.project(integers, integers, OneToOne(), weight=2.0, delay=1.0, plasticity=learning)
     noise = net.population("noise", 4, Poisson(rate=LogNormal(1.0, 0.1)))
     trains = net.population("trains", (2, 6, 6), SpikeTrains([2.0, 1.0], [1, 0]))
     function = SigmaDelta(function="clamp", quantum=Uniform(0.1, 0.2), least=[-1.0, -2.0, -np.inf, 0.0], burst=7, averaged=True,

@@ -88,8 +88,8 @@ def main() -> None:
     image = map_to(full_chip(), "loihi1", cores=np.arange(128 * 1024) // 1024, compare=False)
     for threads in given.threads:
         seconds, activity = timed(image, given.steps, given.rounds, threads)
-        print(f"full chip, {threads} threads: {image.compartments:,} compartments on {image.cores} cores, {len(image.targets):,} synapses, "
-              f"activity {activity:.1%}: {1.0 / seconds:.0f} steps a second")  # fmt: skip
+        print(f"full chip: {image.compartments:,} compartments on {image.cores} cores, {len(image.targets):,} synapses, activity "
+              f"{activity:.1%}: {1.0 / seconds:.0f} steps a second on {threads} thread{'s' if threads > 1 else ''}")  # fmt: skip
     print("load average " + ", ".join(f"{load:.1f}" for load in os.getloadavg()))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from spikesim.hardware.loihi.circuit import FIELDS, Circuit
 from spikesim.hardware.loihi.image import ChipImage, Probed
 from spikesim.hardware.loihi.limits import BLOCK, HEADER, INDEX_BITS, WEIGHT_BITS, WORD
+from spikesim.hardware.loihi.plastic import stored_bits
 from spikesim.hardware.loihi.weights import bits_of
 from spikesim.kernel import kernel
 
@@ -26,7 +27,9 @@ def formats_of(circuit: Circuit) -> Formats:
     for own in np.split(order, np.flatnonzero(np.diff(circuit.port[order])) + 1):
         if len(own):
             port = circuit.port[own[0]]
-            weight_bits[port] = next((b for b in WEIGHT_BITS if b >= bits_of(circuit.weights[own])), 9)
+            number = circuit.ports[port].plastic
+            bits = bits_of(circuit.weights[own]) if number < 0 else stored_bits(circuit.plastic[number].rule)
+            weight_bits[port] = next((b for b in WEIGHT_BITS if b >= bits), 9)
             delay_bits[port] = int(circuit.delays[own].max()).bit_length()
     return Formats(weight_bits, delay_bits)
 
@@ -35,7 +38,7 @@ def build(circuit: Circuit, core: np.ndarray, position: np.ndarray, chip: str, p
           share: bool = True) -> ChipImage:  # fmt: skip
     """The image of ``circuit`` with neuron i on core[i] (int64, -1 for inputs) and core c at position[c] (chip, x, y).
 
-    share: axons whose lists are alike up to a shift of their targets use one list, as those of a convolution do.
+    share: axons whose lists are alike up to a shift of their targets use one list, as those of a convolution do, unless they learn.
     """
     cores = len(position)
     is_input = circuit.is_input
@@ -53,7 +56,10 @@ def build(circuit: Circuit, core: np.ndarray, position: np.ndarray, chip: str, p
     ends = np.append(first, len(order))
     new_run = new | np.concatenate([[True], (np.diff(port) != 0) | (np.diff(delay) != 0)]) if len(order) else new
     targets, weights = local[circuit.targets[order]], circuit.weights[order]
-    base, list_of, kept = _shared(ends, to_core[first], targets, weights, port, delay) if share else _own_lists(ends)
+    plastic = np.array([each.plastic for each in circuit.ports], np.int64)
+    learns = np.zeros(len(first), bool)
+    learns[np.searchsorted(first, np.flatnonzero(plastic[port] >= 0), side="right") - 1] = True
+    base, list_of, kept = _shared(ends, to_core[first], targets, weights, port, delay, learns) if share else _own_lists(ends)
     lists = _lists(kept, ends, new_run, targets - np.repeat(base, np.diff(ends)), weights, port, delay)
     formats = formats_of(circuit)
     list_bits = memory_of(*lists, formats.weight_bits, formats.delay_bits)
@@ -68,6 +74,7 @@ def build(circuit: Circuit, core: np.ndarray, position: np.ndarray, chip: str, p
         axon_starts=np.searchsorted(axon_core, np.arange(cores + 1)), axon_list=list_of, axon_base=base.astype(np.int32),
         list_starts=list_starts, run_starts=run_starts, run_delay=run_delay.astype(np.uint8), run_port=run_port.astype(np.uint16),
         port_exponent=exponent, port_lane=lane, port_population=np.array([each.population for each in circuit.ports], np.int64),
+        port_plastic=plastic, plastic=circuit.plastic,
         targets=list_targets.astype(np.int32), weights=list_weights,
         route_starts=np.searchsorted(source[first][route], np.arange(circuit.neurons + 1)), routes=route, neuron=neuron,
         position=position, bits=bits, train_steps=circuit.train_steps, train_neurons=circuit.train_neurons,
@@ -96,11 +103,15 @@ def _own_lists(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _shared(ends: np.ndarray, core: np.ndarray, targets: np.ndarray, weights: np.ndarray, port: np.ndarray,
-            delay: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """For each axon the base that its targets count from and its list; and for each list the axon that it is taken from."""
+            delay: np.ndarray, learns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """For each axon the base that its targets count from and its list; and for each list the axon that it is taken from.
+
+    learns: for each axon whether it has synapses that learn, so that its list stays its own.
+    """
     base, digest = fingerprints(ends, targets, weights, port, delay)
     order = np.lexsort((digest, np.diff(ends), core))
     leader = leaders(order, ends, core, base, digest, targets, weights, port, delay)
+    leader[learns] = np.flatnonzero(learns)
     kept, list_of = np.unique(leader, return_inverse=True)
     return base, list_of.reshape(-1), kept
 
@@ -193,12 +204,16 @@ def list_bits(list_starts, run_starts, run_port, targets, weight_bits, delay_bit
 
 
 def _lanes(circuit: Circuit) -> tuple[np.ndarray, np.ndarray]:
-    """Weight exponent and lane of each port: 0 where the sum is not rounded, else its number among those of its population that are."""
+    """Weight exponent and lane of each port: 0 where the sum is not rounded, else its receptor's number among those that are."""
     exponent = np.array([port.exponent for port in circuit.ports], np.int64)
-    owners = [port.population for port in circuit.ports]
-    lane = [0 if e >= 0 else 1 + sum(o == owner and f < 0 for o, f in zip(owners[:at], exponent[:at], strict=True))
-            for at, (owner, e) in enumerate(zip(owners, exponent, strict=True))]  # fmt: skip
-    return exponent, np.array(lane, np.int64)
+    rounded: dict[int, list[str]] = {}
+    lane = np.zeros(len(exponent), np.int64)
+    for at, port in enumerate(circuit.ports):
+        if port.exponent < 0:
+            known = rounded.setdefault(port.population, [])
+            known += [port.receptor] if port.receptor not in known else []
+            lane[at] = 1 + known.index(port.receptor)
+    return exponent, lane
 
 
 def _shifts(circuit: Circuit, neuron: np.ndarray, exponent: np.ndarray, lane: np.ndarray) -> np.ndarray:

@@ -1,12 +1,13 @@
 """The circuit: an integer network as flat arrays, what both the mapper and Lava start from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from spikesim.description import Distribution
 from spikesim.errors import DescriptionError, UnsupportedError
+from spikesim.hardware.loihi.plastic import Plastic, checked_plastic
 from spikesim.hardware.unroll import Synapses, unroll
 from spikesim.network import Network, Projection
 from spikesim.neurons import LoihiLIF
@@ -21,11 +22,15 @@ DT = 1.0  # integer networks count steps
 
 @dataclass(frozen=True)
 class Port:
-    """One receptor of one population: the sum of its weights is shifted by ``exponent``."""
+    """One receptor of one population: the sum of its weights is shifted by ``exponent``.
+
+    A projection that learns has a port of its own beside that of its receptor; ``plastic`` is its number, else -1.
+    """
 
     population: int
     receptor: str
     exponent: int
+    plastic: int = -1
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Circuit:
     starts: int64 (populations + 1,); inputs: for each population whether it is one; cells: int64 (neurons,) for each of `FIELDS`;
     rows: int64 (neurons + 1,), the synapses of neuron i are rows[i]:rows[i + 1] of targets (int32), weights (int16), delays
     (uint8, steps beyond one) and port (uint16); train_steps, train_neurons: int64, step (from 1 on) and neuron of given
-    spikes in time order; rates: float64 (neurons,), Hz, of Poisson inputs, 0 for all others.
+    spikes in time order; rates: float64 (neurons,), Hz, of Poisson inputs, 0 for all others; plastic: the projections that learn.
     """
 
     names: tuple[str, ...]
@@ -52,6 +57,7 @@ class Circuit:
     train_steps: np.ndarray
     train_neurons: np.ndarray
     rates: np.ndarray
+    plastic: tuple[Plastic, ...] = ()
 
     @property
     def neurons(self) -> int:
@@ -74,13 +80,18 @@ def circuit_of(network: Network, *, seed: int = 0) -> Circuit:
     starts = np.cumsum([0, *(len(p) for p in populations)])
     place = {p.name: at for at, p in enumerate(populations)}
     cells = [_cells(p, network) for p in populations]
-    ports = tuple(Port(at, name, getattr(receptor, "exponent", 0)) for at, p in enumerate(populations)
-                  if isinstance(p.model, LoihiLIF) for name, receptor in p.model.receptors.items())  # fmt: skip
-    parts, port = [], []
+    ports = [Port(at, name, getattr(receptor, "exponent", 0)) for at, p in enumerate(populations)
+             if isinstance(p.model, LoihiLIF) for name, receptor in p.model.receptors.items()]  # fmt: skip
+    parts, port, plastic = [], [], []
     for projection in network.projections.values():
-        parts.append(_checked(unroll(network, projection, dt=DT, seed=seed), projection))
+        synapses = unroll(network, projection, dt=DT, seed=seed)
         to = place[projection.target.population]
         number = next(k for k, each in enumerate(ports) if (each.population, each.receptor) == (to, projection.receptor))
+        if projection.plasticity is not None:
+            plastic.append(checked_plastic(synapses, projection))
+            ports.append(replace(ports[number], plastic=len(plastic) - 1))
+            number = len(ports) - 1
+        parts.append(_checked(synapses, projection))
         port.append(np.full(len(parts[-1].sources), number, np.uint16))
         _check_signs(parts[-1].weights, ports[number], projection)
     offsets = [(starts[place[p.source.population]], starts[place[p.target.population]]) for p in network.projections.values()]
@@ -91,10 +102,10 @@ def circuit_of(network: Network, *, seed: int = 0) -> Circuit:
     trains = _trains(populations, starts)
     return Circuit(
         tuple(place), tuple(p.shape for p in populations), starts, tuple(not isinstance(p.model, LoihiLIF) for p in populations),
-        {name: np.concatenate([each[name] for each in cells]) for name in FIELDS}, ports,
+        {name: np.concatenate([each[name] for each in cells]) for name in FIELDS}, tuple(ports),
         np.searchsorted(sources[order], np.arange(starts[-1] + 1)), targets[order].astype(np.int32),
         joined[2][order].astype(np.int16), joined[3][order].astype(np.uint8),
-        np.concatenate([*port, np.empty(0, np.uint16)])[order].astype(np.uint16), *trains, _rates(populations),
+        np.concatenate([*port, np.empty(0, np.uint16)])[order].astype(np.uint16), *trains, _rates(populations), tuple(plastic),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from spikesim.errors import DescriptionError
 from spikesim.hardware.loihi.image import ChipImage
 from spikesim.hardware.loihi.kernels import ALL, PLAIN, TILE, How, merge, run_blocks
 from spikesim.hardware.loihi.layout import layout_of, tiles_of
+from spikesim.hardware.loihi.learning import DRAWS, LavaDraws, keep, lava_seed, memory_of, tables_of
 from spikesim.machine import cores
 
 NONE = np.empty(0, np.int64)
@@ -25,7 +26,8 @@ class Activity:
     """What happened in ``steps`` steps.
 
     spikes: int64 (sources,); axon_events: int64 (axons,), spikes that came in by each input axon; active: int64 (cores,),
-    updates of compartments that received input or fired; updates: int64 (cores,), of all.
+    updates of compartments that received input or fired; updates: int64 (cores,), of all; learned: int64 (cores,), updates of
+    synapses that learn, of which one end or both fired in an epoch.
     """
 
     steps: int
@@ -33,6 +35,7 @@ class Activity:
     axon_events: np.ndarray
     active: np.ndarray
     updates: np.ndarray
+    learned: np.ndarray
 
     def synaptic_operations(self, image: ChipImage) -> np.ndarray:
         """Synapses that took part, int64 (cores,)."""
@@ -41,29 +44,35 @@ class Activity:
 
 
 class Emulator:
-    """The state of an image: u, v of each compartment (int32), what is under way, and the counts so far.
+    """The state of an image: u, v of each compartment (int32), what is under way, what was learned, and the counts so far.
 
-    bias: int64 (compartments,), in place of the image's own. threads: by default as many as pay; the spikes do not depend on it.
+    bias: int64 (compartments,), in place of the image's own. seed: of the rounding of traces and weights that learn. threads: by
+    default as many as pay; the spikes do not depend on it, and where synapses learn one does it all.
     """
 
-    def __init__(self, image: ChipImage, *, bias: np.ndarray | None = None, threads: int | None = None) -> None:
+    def __init__(self, image: ChipImage, *, bias: np.ndarray | None = None, seed: int = 0, threads: int | None = None) -> None:
         check_threads(threads, "Emulator")
         self.image = image
         wanted = max(1, threads or min(cores(), image.compartments // COMPARTMENTS_PER_THREAD))
         self.layout = layout_of(image, wanted)
-        self.threads = min(wanted, len(self.layout.blocks) - 1)
+        self.threads = 1 if image.plastic else min(wanted, len(self.layout.blocks) - 1)
+        self.tables = tables_of(image, *self.layout.learning)
         self.largest = int(np.diff(self.layout.blocks).max(initial=1)) * TILE  # compartments of a block
         self.longest = max(1, ROOM // (self.largest * len(self.layout.blocks)))  # steps of a call
-        self.reset(bias)
+        self.reset(bias, seed)
 
-    def reset(self, bias: np.ndarray | None = None) -> None:
+    def reset(self, bias: np.ndarray | None = None, seed: int = 0) -> None:
         """Return to the start, with the image's own bias or another."""
         parameters = _parameters(self.image, bias)
         self.how = how = _kernel_for(parameters, self.layout.widest)
         self.tiles = tiles_of(self.image, self.layout, parameters, how.plain)
         self.sums = np.zeros(self.layout.slots * len(self.tiles.shifts), np.int32)
         self.spikes = np.zeros(len(self.image.route_starts) - 1, np.int64)
-        self.step = 0
+        self.step, self.seed = 0, np.uint64(seed)
+        self.rows = self.layout.rows._replace(words=self.layout.rows.words.copy()) if self.image.plastic else self.layout.rows
+        self.memory = memory_of(self.tables)
+        self.draws = [LavaDraws(lava_seed(seed, k), each.rule.epoch) for k, each in enumerate(self.image.plastic)]
+        self.samples = np.empty((0, len(self.tables.place)), np.int16)
 
     @property
     def u(self) -> np.ndarray:
@@ -75,13 +84,18 @@ class Emulator:
         """The potentials now, int32 (compartments,)."""
         return self.tiles.cells[self._cells(np.arange(self.image.compartments)) + TILE]
 
-    def advance(self, steps: int, sent_steps: np.ndarray, sent_sources: np.ndarray, traced: np.ndarray | None = None) -> Any:
+    def advance(self, steps: int, sent_steps: np.ndarray, sent_sources: np.ndarray, traced: np.ndarray | None = None, *,
+                weights_every: int = 0) -> Any:  # fmt: skip
         """Run on; returns (steps, compartments) of all spikes, int64, and u and v of the ``traced`` compartments, int32 (steps, traced).
 
         sent_steps, sent_sources: int64, what input neurons send, in time order, steps counted as `step`, from 1 on. A spike below the
-        lower threshold is given as ~compartment, a negative number.
+        lower threshold is given as ~compartment, a negative number. weights_every: after so many steps each the weights that learn
+        are kept in ``samples``, int16 (steps // weights_every, synapses).
         """
         traced = np.empty(0, np.int64) if traced is None else traced
+        self.samples = np.empty((steps // weights_every if weights_every else 0, len(self.tables.place)), np.int16)
+        numbers = np.stack([each.next(steps) for each in self.draws], axis=1) if self.draws else np.empty((steps, 0, DRAWS))
+        self.lesson = self.tables, self.memory, numbers, self.seed, weights_every, self.samples, self.step
         made, last = [(NONE, NONE, *np.empty((2, 0, len(traced)), np.int32))], self.step + steps
         with ThreadPoolExecutor(max(1, self.threads - 1)) as pool:
             while self.step < last:
@@ -104,8 +118,8 @@ class Emulator:
         def work(first: int, last: int) -> None:
             own = np.flatnonzero((owner >= first) & (owner < last))
             cells, trace = self._cells(traced[own]), np.empty((steps, 2 * len(own)), np.int32)
-            run_blocks(first, last, self.threads, (steps, self.step), self.how, ring, blocks, self.tiles, self.layout.rows, self.sums,
-                       out, ends, sent_steps, sent_sources, np.concatenate([cells, cells + TILE]), trace, barrier)  # fmt: skip
+            run_blocks(first, last, self.threads, (steps, self.step), self.how, ring, blocks, self.tiles, self.rows, self.sums,
+                       self.lesson, out, ends, sent_steps, sent_sources, np.concatenate([cells, cells + TILE]), trace, barrier)  # fmt: skip
             traces[:, :, own] = trace.reshape(steps, 2, -1).swapaxes(0, 1)
 
         shares = list(pairwise(np.linspace(0, len(blocks) - 1, self.threads + 1).astype(int).tolist()))
@@ -123,13 +137,23 @@ class Emulator:
         return tile * self.how.size + inside
 
     @property
+    def weights(self) -> np.ndarray:
+        """The weights that learn as they are now, int16 (synapses,), by projection, source and target."""
+        sample = np.empty(len(self.tables.place), np.int16)
+        keep(self.tables, self.rows.words.view(np.int16), sample)
+        return sample
+
+    @property
     def activity(self) -> Activity:
         """The counts so far."""
         image = self.image
         active = np.diff(np.concatenate([[0], np.cumsum(self.tiles.active)])[self.layout.core_tiles])
         events = np.empty(len(image.axon_list), np.int64)
         events[image.routes] = np.repeat(self.spikes, np.diff(image.route_starts))  # each axon has one source
-        return Activity(self.step, self.spikes.copy(), events, active, np.diff(image.core_starts) * self.step)
+        targets = np.flatnonzero(self.tables.side)
+        home = np.searchsorted(image.core_starts, image.source_of_neuron[self.tables.neuron[targets]], side="right") - 1
+        learned = np.bincount(home, self.memory.updates[targets], minlength=image.cores).astype(np.int64)
+        return Activity(self.step, self.spikes.copy(), events, active, np.diff(image.core_starts) * self.step, learned)
 
 
 def check_threads(threads: Any, what: str) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from spikesim.hardware.loihi.circuit import NO_LOW
 from spikesim.hardware.loihi.image import ChipImage
 from spikesim.network import COUNTS, RATE, SPIKES
-from spikesim.recording import Counts, Rate, Recording, Spikes, Trace, recorded
+from spikesim.recording import Counts, Rate, Recording, Spikes, Trace, Weights, recorded
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def ternary(image: ChipImage) -> np.ndarray:
     return made
 
 
-def recording_of(image: ChipImage, steps: int, fired: Fired, traces: Traces) -> Recording:
+def recording_of(image: ChipImage, steps: int, fired: Fired, traces: Traces, weights: dict[str, Weights]) -> Recording:
     """What the probes ask for."""
     graded = ternary(image)
     spikes, sampled, rates, counts = {}, {}, {}, {}
@@ -72,7 +72,21 @@ def recording_of(image: ChipImage, steps: int, fired: Fired, traces: Traces) -> 
             values = getattr(traces, probe.variable)[every - 1 :: every, np.searchsorted(traces.neurons, start + ids)]
             sampled[probe.population, probe.variable] = Trace(every * np.arange(1.0, len(values) + 1), ids, values.astype(float))
     return Recording(0.0, float(steps), 1.0, recorded("spikes", spikes), recorded("traces", sampled), recorded("rates", rates),
-                     recorded("counts", counts))  # fmt: skip
+                     recorded("counts", counts), weights=recorded("weights", weights))  # fmt: skip
+
+
+def weights_of(image: ChipImage, number: np.ndarray, ends: np.ndarray, samples: np.ndarray, every: int) -> dict[str, Weights]:
+    """The weights of each projection that learns, by name.
+
+    number: int64 (synapses,), the projection of each; ends: int64 (2, synapses), source and target; samples: (times, synapses),
+    after each ``every`` steps.
+    """
+    made, times = {}, every * np.arange(1.0, len(samples) + 1)
+    for at, each in enumerate(image.plastic):
+        first = image.starts[[image.names.index(each.source), image.names.index(each.target)]]
+        sources, targets = ends[:, number == at] - first[:, None]
+        made[each.projection] = Weights(times, sources, targets, samples[:, number == at].astype(float))
+    return made
 
 
 def _rate(when: np.ndarray, every: float, size: int, steps: int) -> Rate:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from spikesim.hardware.loihi.plastic import Plastic
+
 
 @dataclass(frozen=True)
 class Probed:
@@ -35,6 +37,7 @@ class ChipImage:
     | run_starts | (runs + 1,) int64 | synapses of each run, which share delay and format |
     | run_delay, run_port | (runs,) uint8, uint16 | steps beyond one; format: weight exponent and lane |
     | port_exponent, port_lane | (ports,) int64 | of each format |
+    | port_plastic | (ports,) int64 | number in ``plastic`` of the projection whose synapses these are, -1 for those that do not learn |
     | targets, weights | (synapses,) int32, int16 | compartments from the axon's base on; whole numbers |
     | route_starts, routes | (sources + 1,), int64 | the input axons a source sends to |
     | neuron | (compartments,) int64 | number in its network, of a compartment |
@@ -43,7 +46,7 @@ class ChipImage:
     | train_steps, train_neurons | (spikes,) int64 | spikes that the inputs send, by steps from 1 on and numbers in the network |
     | rates | (neurons,) float64 | of Poisson inputs, Hz at steps of 1 ms |
 
-    names, shapes, starts, inputs: the populations of the network, as in `Circuit`; probes: what to record.
+    names, shapes, starts, inputs: the populations of the network, as in `Circuit`; probes: what to record; plastic: projections that learn.
     """
 
     chip: str
@@ -64,6 +67,7 @@ class ChipImage:
     port_exponent: np.ndarray
     port_lane: np.ndarray
     port_population: np.ndarray
+    port_plastic: np.ndarray
     targets: np.ndarray
     weights: np.ndarray
     route_starts: np.ndarray
@@ -75,6 +79,7 @@ class ChipImage:
     train_neurons: np.ndarray
     rates: np.ndarray
     probes: tuple[Probed, ...] = ()
+    plastic: tuple[Plastic, ...] = ()
     report: Any = field(default=None, compare=False)
 
     @property

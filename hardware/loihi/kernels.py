@@ -12,6 +12,7 @@ from numba import njit
 
 from spikesim.barrier import wait_for_all
 from spikesim.bits import lowest_bit
+from spikesim.hardware.loihi.learning import keep, learn, note
 from spikesim.kernel import kernel
 from spikesim.prefetch import prefetch
 
@@ -191,19 +192,41 @@ def deliver(out, first, last, t, ring, offset, rows, sums, base):
                 i += np.uint64(1)
 
 
+@njit
+def note_all(out, first, last, t, lesson):
+    """Note the spikes out[first:last] of step ``t`` for what learns."""
+    tables, memory, numbers, seed, _, _, before = lesson
+    for k in range(first, last):
+        note(max(out[k], ~out[k]), t, tables, memory, numbers[t - before - 1], seed)
+
+
+@njit
+def study(t, lesson, weights):
+    """What learns does so at the end of step ``t``, and is sampled when it is time.
+
+    lesson: tables, memory, numbers of each step, seed, steps between samples, samples, and the step before the first.
+    """
+    tables, memory, numbers, seed, every, samples, before = lesson
+    learn(t, tables, memory, numbers[t - before - 1], seed, weights)
+    if every > 0 and (t - before) % every == 0:
+        keep(tables, weights, samples[(t - before) // every - 1])
+
+
 @kernel
-def run_blocks(first_block, last_block, threads, chunk, how, ring, blocks, tiles, rows, sums, out, ends, sent_steps, sent_sources,
-               traced, trace, barrier):  # fmt: skip
+def run_blocks(first_block, last_block, threads, chunk, how, ring, blocks, tiles, rows, sums, lesson, out, ends, sent_steps,
+               sent_sources, traced, trace, barrier):  # fmt: skip
     """Run the blocks first..last, those of one of the ``threads``, through chunk[0] steps, the first of which is step chunk[1] + 1.
 
     blocks: int64 (blocks + 1,), their first tiles. out: int32 (blocks, room), spikes; ends: int64 (blocks, steps + 1), where those
-    of each step end. traced: int64 (n,), places in ``cells`` of what this thread traces, and trace: int32 (steps, n).
+    of each step end. lesson: what `study` takes. traced: int64 (n,), places in ``cells`` of what this thread traces, and trace: int32
+    (steps, n).
     """
     steps, before = chunk
     mask, depth, padded = ring
     table = rows.starts, rows.words, rows.starts.ctypes.data, rows.words.ctypes.data
     raw, fired, touched = np.empty(TILE, np.int32), np.empty(TILE, np.int8), np.empty(TILE, np.uint8)
     scratch = raw, fired, touched, fired.view(np.uint64), touched.view(np.uint64)
+    weights = rows.words.view(np.int16)  # each the upper half of a word
     cursor = np.searchsorted(sent_steps, before + 1)
     for n in range(steps):
         t = before + n + 1
@@ -221,6 +244,11 @@ def run_blocks(first_block, last_block, threads, chunk, how, ring, blocks, tiles
             for other in range(len(blocks) - 1):
                 deliver(out[other], ends[other, n], ends[other, n + 1], t, ring, offset, table, sums, base)
             deliver(sent_sources, begin, cursor, t, ring, offset, table, sums, base)
+        if len(lesson[0].epoch):
+            for block in range(len(blocks) - 1):
+                note_all(out[block], ends[block, n], ends[block, n + 1], t, lesson)
+            note_all(sent_sources, begin, cursor, t, lesson)
+            study(t, lesson, weights)
         for k in range(len(traced)):
             trace[n, k] = tiles[0][traced[k]]
 
@@ -242,11 +270,12 @@ def merge(out, ends):
 
 
 @kernel
-def fill_rows(rows, row, head, new, runs, run_starts, places, bases, shifts, targets, weights, reach):
-    """Starts and words of the rows of synapses, and the most input of either sign that a compartment may get in a step.
+def fill_rows(rows, row, head, new, runs, run_starts, places, bases, shifts, targets, weights, learns, reach):
+    """Starts and words of the rows of synapses, the most input of either sign that a compartment may get in a step, and where in
+    the words, taken as int16, the weights are of the runs that learn.
 
     row, head, runs, places, bases, shifts: of each run its row, its head without the count, where its list and, in its block, its
-    targets begin, the block's first compartment, and the shift of its weights; new: bool, whether row or head change. reach:
+    targets begin, the block's first compartment, and the shift of its weights; new: bool, whether row or head change; learns: bool. reach:
     int64 (2, compartments of all tiles), zeros.
     """
     longest = (1 << COUNT_BITS) - 1
@@ -255,6 +284,7 @@ def fill_rows(rows, row, head, new, runs, run_starts, places, bases, shifts, tar
         length = run_starts[runs[k] + 1] - run_starts[runs[k]]
         total += length + 2 + length // longest
     starts, words = np.zeros(rows + 1, np.int64), np.empty(total, np.int32)
+    learned = [np.int64(0) for _ in range(0)]
     at, head_at, count, begun = 0, 0, 0, 0
     for k in range(len(runs)):
         while begun <= row[k]:
@@ -269,7 +299,9 @@ def fill_rows(rows, row, head, new, runs, run_starts, places, bases, shifts, tar
             words[at] = weight << COUNT_BITS | target
             words[head_at] += 1
             reach[0 if weight > 0 else 1, bases[k] + target] += abs(weight)
+            if learns[k]:
+                learned.append(2 * at + 1)
             count += 1
             at += 1
     starts[begun:] = at
-    return starts, words[:at].copy(), reach.max() if reach.size else 0
+    return starts, words[:at].copy(), reach.max() if reach.size else 0, np.array(learned)

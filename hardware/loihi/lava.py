@@ -1,4 +1,4 @@
-"""Intel's Lava, in a process of its own: the only file that knows it.
+"""Intel's Lava, in a process of its own: the only file that knows it, beside `spikesim.hardware.loihi.lava_processes`.
 
 Lava forks, hangs without ``stop()`` and can crash its interpreter. So networks go to a worker, ``python -m
 spikesim.hardware.loihi.lava IN OUT``, whose group of processes is ended whatever happens. The worker tells of each batch of
@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from spikesim.errors import BackendError
-from spikesim.hardware.loihi.lava_network import CONV, DENSE, HOLDING, LIF, RESET, TERNARY, LavaLinks, LavaNetwork, LavaResult
+from spikesim.hardware.loihi.lava_network import CONV, DENSE, HOLDING, LEARNING, LIF, RESET, TERNARY, LavaLinks, LavaNetwork, LavaResult
+from spikesim.hardware.loihi.lava_processes import holding, tape
 from spikesim.storage import load, save
 
 INSTALL = (
@@ -34,18 +35,20 @@ GRACE = 5.0  # seconds to end by itself before it is killed
 CHANNEL = 2  # messages a channel holds; Lava's 64 fill the shared memory of a container
 
 
-def run_lava(networks: Sequence[LavaNetwork], steps: int, *, traces: bool = True, floating: bool = False, deadline: float = 600.0,
-             silence: float = 60.0) -> list[LavaResult]:  # fmt: skip
+def run_lava(networks: Sequence[LavaNetwork], steps: int, *, traces: bool = True, floating: bool = False, weights_every: int | None = None,
+             deadline: float = 600.0, silence: float = 60.0) -> list[LavaResult]:  # fmt: skip
     """Run each network for ``steps`` steps, one after the other, in one worker.
 
-    traces: also return u and v. floating: Lava's floating-point models. deadline: seconds for all; silence: seconds without a sign
+    traces: also return u and v. floating: Lava's floating-point models. weights_every: after how many steps weights that learn are
+    read, by default after the last. deadline: seconds for all; silence: seconds without a sign
     of life. Raises `BackendError` if Lava is missing, fails, or passes a limit; nothing is left running.
     """
     if find_spec("lava") is None:
         raise BackendError("Lava is not installed; get it with\n  " + "\n  ".join(INSTALL))
     with TemporaryDirectory(prefix="spikesim-lava-") as folder:
         given, made = Path(folder) / "in.h5", Path(folder) / "out.h5"
-        save(given, "lava", {"networks": [_plain(each) for each in networks], "steps": steps, "traces": traces, "floating": floating})
+        save(given, "lava", {"networks": [_plain(each) for each in networks], "steps": steps, "traces": traces, "floating": floating,
+                             "weights_every": weights_every or steps})  # fmt: skip
         _supervise([sys.executable, "-m", __name__, str(given), str(made)], deadline, silence)
         return [LavaResult(**each) for each in load(made, "lava")]
 
@@ -125,7 +128,7 @@ def _main(given: str, made: str) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     task = load(given, "lava")
     _import_lava()
-    results = [_run(network, task["steps"], task["traces"], task["floating"]) for network in task["networks"]]
+    results = [_run(network, task["steps"], task["traces"], task["floating"], task["weights_every"]) for network in task["networks"]]
     save(made, "lava", results)
     sys.stdout.flush()
     os._exit(0)  # Lava's threads may outlive stop()
@@ -156,42 +159,50 @@ def _import_lava() -> None:
         dataclasses.dataclass = original
 
 
-def _run(network: dict[str, Any], steps: int, traces: bool, floating: bool) -> dict[str, Any]:
+def _run(network: dict[str, Any], steps: int, traces: bool, floating: bool, every: int) -> dict[str, Any]:
     """Build a graph of processes, run it in batches of steps, stop it."""
     from lava.magma.core.run_configs import Loihi2SimCfg  # type: ignore[import-not-found]
 
     cells = [_cells(each) for each in network["cells"]]
     inputs = [_input(array) for array in network["inputs"]]
-    for link in network["links"]:
-        _connect(link, [*cells, *inputs], network["copies"])
+    links = [_connect(link, [*cells, *inputs], network["copies"]) for link in network["links"]]
     for link in _ties(network):
         _connect(link, cells, 1)
+    learning = [(process, link) for process, link in zip(links, network["links"], strict=True) if link["kind"] == LEARNING]
     with TemporaryDirectory(prefix="spikesim-lava-tape-") as folder:
         tapes, tracks = _tapes(cells, network["traced"] if traces else [], steps, np.float64 if floating else np.int32, folder)
-        own = {process: process.own_model for process in [*cells, *tapes] if hasattr(process, "own_model")}
+        own = {process: process.own_model for process in [*cells, *links, *tapes] if hasattr(process, "own_model")}
         config = Loihi2SimCfg(select_tag="floating_pt" if floating else "fixed_pt", exception_proc_model_map=own)
-        seconds = _advance(cells[0], steps, config)
+        weights, seconds = _advance(cells[0], steps, config, learning, every)
         found = {name: [np.array(track) for track in own] for name, own in tracks.items()}
-    return {"spikes": found["s_out"], **{name: found[name] if traces else None for name in "uv"}, "seconds": seconds}
+    return {"spikes": found["s_out"], **{name: found[name] if traces else None for name in "uv"}, "weights": weights, "seconds": seconds}
 
 
-def _advance(process: Any, steps: int, config: Any) -> float:
-    """Run in batches of steps and stop; returns the seconds of all but the first step, with which Lava builds and starts."""
+def _advance(process: Any, steps: int, config: Any, learning: list, every: int) -> tuple[list[np.ndarray], float]:
+    """Run in batches of steps and stop.
+
+    Returns the weights of what learns after each ``every`` steps, and the seconds of all but the first step, with which Lava builds and
+    starts.
+    """
     from lava.magma.core.run_conditions import RunSteps  # type: ignore[import-not-found]
 
+    weights: list[list[np.ndarray]] = [[] for _ in learning]
     done, chunk, seconds = 0, 1, 0.0
     try:
         while done < steps:
-            chunk = min(chunk, steps - done)
+            chunk = min(chunk, steps - done, every - done % every)
             started = time.perf_counter()
             process.run(condition=RunSteps(num_steps=chunk), run_cfg=config, compile_config={"pypy_channel_size": CHANNEL})
             last = time.perf_counter() - started
             seconds, done = seconds + (last if done else 0.0), done + chunk
             print(done, flush=True)
+            if done % every == 0:
+                for samples, (process, link) in zip(weights, learning, strict=True):
+                    samples.append(process.weights.get()[link["targets"], link["sources"]].astype(np.int64))
             chunk = max(1, min(4 * chunk, int(chunk * CHUNK_SECONDS / max(last, 1e-3))))
     finally:
         process.stop()
-    return seconds
+    return [np.stack(samples) for samples in weights], seconds
 
 
 def _tapes(cells: list[Any], traced: list[np.ndarray], steps: int, dtype: Any, folder: str) -> tuple[list, dict[str, list]]:
@@ -207,49 +218,8 @@ def _tapes(cells: list[Any], traced: list[np.ndarray], steps: int, dtype: Any, f
             path = Path(folder) / f"{name}{at}.npy"
             tracks[name].append(np.lib.format.open_memmap(path, "w+", dtype, (steps, len(members))))
             if len(members):
-                tapes.append(_tape(name == "s_out")(getattr(process, name), members, str(path)))
+                tapes.append(tape(name == "s_out")(getattr(process, name), members, str(path)))
     return tapes, tracks
-
-
-@cache
-def _tape(of_port: bool) -> Any:
-    """A process that writes a port's or a variable's values into a file, a row for each step."""
-    from lava.magma.core.decorator import implements, requires  # type: ignore[import-not-found]
-    from lava.magma.core.model.py.model import PyLoihiProcessModel  # type: ignore[import-not-found]
-    from lava.magma.core.model.py.ports import PyInPort, PyRefPort  # type: ignore[import-not-found]
-    from lava.magma.core.model.py.type import LavaPyType  # type: ignore[import-not-found]
-    from lava.magma.core.process.ports.ports import InPort, RefPort  # type: ignore[import-not-found]
-    from lava.magma.core.process.process import AbstractProcess  # type: ignore[import-not-found]
-    from lava.magma.core.resources import CPU  # type: ignore[import-not-found]
-    from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol  # type: ignore[import-not-found]
-
-    class Tape(AbstractProcess):
-        def __init__(self, what: Any, members: np.ndarray, path: str) -> None:
-            super().__init__(members=members, path=path)
-            self.port = InPort(what.shape) if of_port else RefPort(what.shape)
-            what.connect(self.port) if of_port else self.port.connect_var(what)
-
-    @implements(proc=Tape, protocol=LoihiProtocol)
-    @requires(CPU)
-    class TapeModel(PyLoihiProcessModel):
-        port: Any = LavaPyType(PyInPort.VEC_DENSE if of_port else PyRefPort.VEC_DENSE, float)
-
-        def __init__(self, proc_params: Any) -> None:
-            super().__init__(proc_params)
-            self.rows, self.members = np.load(proc_params["path"], mmap_mode="r+"), proc_params["members"]
-
-        def run_spk(self) -> None:
-            if of_port:
-                self.rows[self.time_step - 1] = self.port.recv()[self.members]
-
-        def post_guard(self) -> bool:
-            return not of_port
-
-        def run_post_mgmt(self) -> None:
-            self.rows[self.time_step - 1] = self.port.read()[self.members]
-
-    Tape.own_model = TapeModel
-    return Tape
 
 
 def _ties(network: dict[str, Any]) -> list[dict[str, Any]]:
@@ -279,65 +249,15 @@ def _cells(given: dict[str, Any]) -> Any:
     from lava.proc.lif import process  # type: ignore[import-not-found]
 
     if given["kind"] == HOLDING:
-        return _own_process()(given["size"], given["parameters"])
+        return holding()(given["size"], given["parameters"])
     kinds = {LIF: process.LIF, RESET: process.LIFReset, TERNARY: process.TernaryLIF}
     names = {"interval": "reset_interval", "offset": "reset_offset"}
     parameters = {names.get(name, name): value for name, value in given["parameters"].items()}
     return kinds[given["kind"]](shape=(given["size"],), **parameters)
 
 
-@cache
-def _own_process() -> Any:
-    """A neuron whose fixed-point model Lava lacks, on Lava's arithmetic: refractory, with zero or soft reset."""
-    from lava.magma.core.decorator import implements, requires, tag  # type: ignore[import-not-found]
-    from lava.magma.core.model.py.ports import PyOutPort  # type: ignore[import-not-found]
-    from lava.magma.core.model.py.type import LavaPyType  # type: ignore[import-not-found]
-    from lava.magma.core.process.variable import Var  # type: ignore[import-not-found]
-    from lava.magma.core.resources import CPU  # type: ignore[import-not-found]
-    from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol  # type: ignore[import-not-found]
-    from lava.proc.lif.models import AbstractPyLifModelFixed  # type: ignore[import-not-found]
-    from lava.proc.lif.process import AbstractLIF  # type: ignore[import-not-found]
-
-    class Holding(AbstractLIF):
-        def __init__(self, size: int, parameters: dict[str, Any]) -> None:
-            rest = {name: value for name, value in parameters.items() if name != "vth"}
-            super().__init__(shape=(size,), name=None, log_config=None, **rest)
-            self.vth = Var(shape=(1,), init=parameters["vth"])
-
-    @implements(proc=Holding, protocol=LoihiProtocol)
-    @requires(CPU)
-    @tag("fixed_pt")
-    class HoldingModel(AbstractPyLifModelFixed):
-        s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)
-        vth: int = LavaPyType(int, np.int32, precision=17)
-
-        def __init__(self, proc_params: Any) -> None:
-            super().__init__(proc_params)
-            self.period, self.soft = proc_params["period"], proc_params["soft"]
-            self.end = np.zeros(len(self.period), int)
-
-        def scale_threshold(self) -> None:
-            self.effective_vth, self.isthrscaled = np.left_shift(self.vth, self.vth_shift), True
-
-        def spiking_activation(self) -> np.ndarray:
-            return self.v > self.effective_vth
-
-        def subthr_dynamics(self, activation_in: np.ndarray) -> None:
-            before = self.v.copy()
-            super().subthr_dynamics(activation_in)
-            self.v[self.end >= self.time_step] = before[self.end >= self.time_step]
-
-        def reset_voltage(self, spike_vector: np.ndarray) -> None:
-            self.end[spike_vector] = self.time_step + self.period[spike_vector]
-            kept = np.where(self.soft, self.v - self.effective_vth, 0)
-            self.v[:] = np.where(spike_vector, kept, self.v)
-
-    Holding.own_model = HoldingModel
-    return Holding
-
-
-def _connect(link: dict[str, Any], nodes: list[Any], copies: int) -> None:
-    """Put a connection process between two nodes, each of which holds so many copies of what the link connects."""
+def _connect(link: dict[str, Any], nodes: list[Any], copies: int) -> Any:
+    """Put a connection process between two nodes, each of which holds so many copies of what the link connects; return it."""
     from scipy.sparse import csr_matrix, eye, kron
 
     source, target = nodes[link["source"]], nodes[link["target"]]
@@ -345,9 +265,15 @@ def _connect(link: dict[str, Any], nodes: list[Any], copies: int) -> None:
         process = _conv(link)
         source.s_out.reshape(process.s_in.shape).connect(process.s_in)
         _flat(process.a_out).connect(target.a_in)
-        return
+        return process
     shape = (int(np.prod(target.a_in.shape)) // copies, int(np.prod(source.s_out.shape)) // copies)
     place = (link["targets"], link["sources"])
+    if link["kind"] == LEARNING:
+        process = _learning(link, place, shape)
+        source.s_out.connect(process.s_in)
+        process.a_out.connect(target.a_in)
+        target.s_out.connect(process.s_in_bap)
+        return process
 
     def matrix(values: np.ndarray) -> Any:
         return kron(eye(copies, dtype=np.int32), csr_matrix((values.astype(np.int32), place), shape=shape), "csr")
@@ -365,6 +291,33 @@ def _connect(link: dict[str, Any], nodes: list[Any], copies: int) -> None:
     process = getattr(module, kind)(weights=weights.toarray() if dense else weights, **options)
     source.s_out.connect(process.s_in)
     process.a_out.connect(target.a_in)
+    return process
+
+
+def _learning(link: dict[str, Any], place: tuple[np.ndarray, np.ndarray], shape: tuple[int, int]) -> Any:
+    """LearningDense with a mask, for not all pairs need be connected."""
+    from lava.magma.core.learning.learning_rule import Loihi2FLearningRule  # type: ignore[import-not-found]
+    from lava.proc.dense.process import LearningDense  # type: ignore[import-not-found]
+
+    weights, mask = np.zeros(shape, np.int64), np.zeros(shape, bool)
+    weights[place], mask[place] = link["weights"], True
+    made = {"weights": weights, "learning_rule": Loihi2FLearningRule(**link["rule"]), **_link_options(link)}
+    process = LearningDense(mask=mask, **made)
+    process.own_model = _masked_model()
+    return process
+
+
+@cache
+def _masked_model() -> Any:
+    """Lava's model of LearningDense, for pairs of which some have no synapse: LearningSparse drops those that start with weight 0."""
+    from lava.proc.dense.models import PyLearningDenseModelBitApproximate  # type: ignore[import-not-found]
+
+    class Masked(PyLearningDenseModelBitApproximate):
+        def run_lrn(self) -> None:
+            super().run_lrn()
+            self.weights = np.where(self.proc_params["mask"], self.weights, 0)
+
+    return Masked
 
 
 def _link_options(link: dict[str, Any]) -> dict[str, Any]:

@@ -1,30 +1,38 @@
 """A circuit as Lava processes: neurons of one kind in one process, synapses of one kind in one, for Lava's cost is by process."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from spikesim.errors import UnsupportedError
 from spikesim.hardware.loihi.circuit import NO_LOW, Circuit
-from spikesim.hardware.loihi.lava_network import HOLDING, LIF, RESET, TERNARY, LavaCells, LavaLinks, LavaNetwork
+from spikesim.hardware.loihi.lava_network import HOLDING, LEARNING, LIF, RESET, TERNARY, LavaCells, LavaLinks, LavaNetwork
+from spikesim.hardware.loihi.learning import lava_seed
+from spikesim.hardware.loihi.plastic import Plastic
 from spikesim.hardware.loihi.weights import EXCITATORY, INHIBITORY, MIXED, RANGES, sign_mode
 
 KINDS = (LIF, TERNARY, RESET, HOLDING)
 SIGNED = 2  # bits of a message that is -1, 0 or 1; with none Lava takes every spike for 1
+ENDLESS = 2.0**60  # a time constant that is whole, which Lava asks for, and of which no step takes anything
 
 
 @dataclass(frozen=True)
 class LavaForm:
-    """The network for Lava, and where each neuron of the circuit is in it: process (inputs last) and number within."""
+    """The network for Lava, and where each neuron of the circuit is in it: process (inputs last) and number within.
+
+    learned: for each link that learns the circuit's synapses in it, int64.
+    """
 
     network: LavaNetwork
     process: np.ndarray
     number: np.ndarray
+    learned: tuple[np.ndarray, ...] = ()
 
 
-def lava_form(circuit: Circuit, steps: int) -> LavaForm:
-    """The processes that compute what the circuit does in ``steps`` steps."""
+def lava_form(circuit: Circuit, steps: int, *, seed: int = 0) -> LavaForm:
+    """The processes that compute what the circuit does in ``steps`` steps; seed: of the rounding of traces that learn."""
     process, keys = _grouped(circuit)
     order = np.argsort(process, kind="stable")
     counts = np.bincount(process, minlength=len(keys) + 1)
@@ -32,7 +40,8 @@ def lava_form(circuit: Circuit, steps: int) -> LavaForm:
     number[order] = np.arange(circuit.neurons) - np.repeat(np.cumsum(counts) - counts, counts)
     cells = tuple(_cells(circuit, key, np.flatnonzero(process == at)) for at, key in enumerate(keys))
     sent = _sent(number, int(counts[-1]), steps, circuit.train_steps, circuit.train_neurons)
-    return LavaForm(LavaNetwork(cells, tuple(_links(circuit, process, number, keys)), (sent,) if counts[-1] else ()), process, number)
+    links, (learning, learned) = _links(circuit, process, number, keys), _learning_links(circuit, process, number, seed)
+    return LavaForm(LavaNetwork(cells, (*links, *learning), (sent,) if counts[-1] else ()), process, number, tuple(learned))
 
 
 def side_by_side(form: LavaForm, circuit: Circuit, steps: int, bias: np.ndarray, sent: Sequence[tuple[np.ndarray, np.ndarray]],
@@ -111,7 +120,7 @@ def mantissa_and_exponent(bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _links(circuit: Circuit, process: np.ndarray, number: np.ndarray, cells: list[tuple]) -> list[LavaLinks]:
     """A connection process for each pair of processes, exponent and kind of sign; each port that rounds its sum has its own."""
     signed = [KINDS[key[0]] == TERNARY for key in cells] + [False]
-    exponents = np.array([port.exponent for port in circuit.ports] or [0])
+    exponents, plastic = _of_ports(circuit)
     sources, exponent = circuit.sources, exponents[circuit.port]
     if len(sources) == 0:
         return []
@@ -121,15 +130,57 @@ def _links(circuit: Circuit, process: np.ndarray, number: np.ndarray, cells: lis
         kind[own] = (MIXED, EXCITATORY, INHIBITORY).index(sign_mode(circuit.weights[own]))
     _check_single(circuit, process[sources], exponent)
     rank = np.where(exponent < 0, _ranks(circuit)[circuit.port], 0)
-    keys, which = np.unique(
-        np.stack([process[sources], process[circuit.targets], exponent, kind, rank], axis=1), axis=0, return_inverse=True
-    )
-    order = np.argsort(which.reshape(-1), kind="stable")
+    columns = np.stack([process[sources], process[circuit.targets], exponent, kind, rank], axis=1)
     made = []
-    for key, own in zip(keys.tolist(), np.split(order, np.cumsum(np.bincount(which.reshape(-1)))[:-1]), strict=True):
-        made += _distinct(key, number[sources[own]], number[circuit.targets[own]], circuit.weights[own], circuit.delays[own],
-                          SIGNED if signed[key[0]] else 0)  # fmt: skip
+    for key, own in _groups(columns, np.flatnonzero(plastic[circuit.port] < 0)):
+        for part in _distinct(own, number[sources], number[circuit.targets]):
+            delays = circuit.delays[part].astype(np.int64)
+            made.append(LavaLinks(key[0], key[1], circuit.weights[part].astype(np.int64), number[sources[part]],
+                                  number[circuit.targets[part]], delays if circuit.delays[own].any() else None, key[2],
+                                  mode=(MIXED, EXCITATORY, INHIBITORY)[key[3]], message_bits=SIGNED if signed[key[0]] else 0))  # fmt: skip
     return made
+
+
+def _learning_links(circuit: Circuit, process: np.ndarray, number: np.ndarray, seed: int) -> tuple[list[LavaLinks], list[np.ndarray]]:
+    """A learning process for each projection that learns and pair of processes, and the synapses in each."""
+    exponents, plastic = _of_ports(circuit)
+    sources, made, learned = circuit.sources, [], []
+    columns = np.stack([process[sources], process[circuit.targets], exponents[circuit.port], plastic[circuit.port]], axis=1)
+    for key, own in _groups(columns, np.flatnonzero(plastic[circuit.port] >= 0)):
+        each = circuit.plastic[key[3]]
+        rule = _rule(each, lava_seed(seed, key[3]))
+        for part in _distinct(own, number[sources], number[circuit.targets]):
+            made.append(LavaLinks(key[0], key[1], circuit.weights[part].astype(np.int64), number[sources[part]],
+                                  number[circuit.targets[part]], exponent=key[2], mode=each.rule.sign, kind=LEARNING,
+                                  rule=rule))  # fmt: skip
+            learned.append(part)
+    return made, learned
+
+
+def _rule(plastic: Plastic, seed: int) -> dict[str, Any]:
+    """What Lava's Loihi2FLearningRule takes for pair STDP, in the words of its STDPLoihi."""
+    rule = plastic.rule
+    if rule.rounding != "shared":
+        raise UnsupportedError(f"projection {plastic.projection!r}: Lava draws one random number for all traces of a projection; run it "
+                               "with LoihiSTDP(rounding='shared'), or on the emulator")  # fmt: skip
+    (minus, minus_exponent), (plus, plus_exponent) = rule.scalings
+    return {
+        "dw": f"({minus}) * 2 ^ {minus_exponent} * x0 * y1 + ({plus}) * 2 ^ {plus_exponent} * y0 * x1", "rng_seed": seed,
+        "x1_impulse": rule.x_impulse, "x1_tau": min(rule.tau_plus, ENDLESS), "y1_impulse": rule.y_impulse,
+        "y1_tau": min(rule.tau_minus, ENDLESS), "t_epoch": rule.epoch,
+    }  # fmt: skip
+
+
+def _of_ports(circuit: Circuit) -> tuple[np.ndarray, np.ndarray]:
+    """The exponent of each port, and the projection that learns it belongs to, or -1."""
+    return np.array([port.exponent for port in circuit.ports] or [0]), np.array([port.plastic for port in circuit.ports] or [-1])
+
+
+def _groups(columns: np.ndarray, chosen: np.ndarray) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Each row that occurs among the ``chosen`` rows of ``columns``, with the numbers of those that hold it."""
+    keys, which = np.unique(columns[chosen], axis=0, return_inverse=True)
+    order = np.argsort(which.reshape(-1), kind="stable")
+    yield from zip(keys.tolist(), np.split(chosen[order], np.cumsum(np.bincount(which.reshape(-1)))[:-1]), strict=False)
 
 
 def _ranks(circuit: Circuit) -> np.ndarray:
@@ -140,27 +191,27 @@ def _ranks(circuit: Circuit) -> np.ndarray:
 
 def _check_single(circuit: Circuit, source: np.ndarray, exponent: np.ndarray) -> None:
     """Lava rounds the sum of each connection process and delay by itself, the chip's receptor here all at once."""
+    names = [(port.population, port.receptor) for port in circuit.ports]
+    receptor = np.array([names.index(name) for name in names] or [0])[circuit.port]
+    plastic = _of_ports(circuit)[1][circuit.port]
     low = exponent < 0
-    found = np.unique(np.stack([circuit.port[low], circuit.targets[low], source[low], circuit.delays[low]], axis=1), axis=0)
+    found = np.unique(np.stack([receptor[low], circuit.targets[low], source[low], circuit.delays[low], plastic[low]], axis=1), axis=0)
     places, counts = np.unique(found[:, :2], axis=0, return_counts=True)
     if (counts > 1).any():
         port = circuit.ports[places[np.argmax(counts > 1), 0]]
         raise UnsupportedError(f"{circuit.names[port.population]}.{port.receptor}: with its negative exponent {port.exponent} Lava rounds "
                                "the sum of each source and delay by itself; give each a receptor of its own")  # fmt: skip
+    pairs, counts = np.unique(np.stack([circuit.port, circuit.sources, circuit.targets])[:, low], axis=1, return_counts=True)
+    if (counts > 1).any():
+        port = circuit.ports[pairs[0, np.argmax(counts > 1)]]
+        raise UnsupportedError(f"{circuit.names[port.population]}.{port.receptor}: with its negative exponent {port.exponent} Lava rounds "
+                               "two synapses of one pair of neurons by themselves; make one of them")  # fmt: skip
 
 
-def _distinct(key: list[int], sources: np.ndarray, targets: np.ndarray, weights: np.ndarray, delays: np.ndarray,
-              message_bits: int) -> list[LavaLinks]:  # fmt: skip
-    """Links without two synapses at one place of a matrix: the second synapse of a pair comes into a second process."""
-    source, target, exponent, kind, _ = key
-    order = np.lexsort((targets, sources))
-    sources, targets, weights, delays = (array[order].astype(np.int64) for array in (sources, targets, weights, delays))
-    new = np.concatenate([[True], (np.diff(sources) != 0) | (np.diff(targets) != 0)]) if len(sources) else np.empty(0, bool)
+def _distinct(own: np.ndarray, sources: np.ndarray, targets: np.ndarray) -> list[np.ndarray]:
+    """The synapses ``own`` in parts without two at one place of a matrix: the second synapse of a pair comes into a second process."""
+    own = own[np.lexsort((targets[own], sources[own]))]
+    new = np.concatenate([[True], (np.diff(sources[own]) != 0) | (np.diff(targets[own]) != 0)]) if len(own) else np.empty(0, bool)
     first = np.maximum.accumulate(np.where(new, np.arange(len(new)), 0))
     copy = np.arange(len(new)) - first
-    made = []
-    for k in range(int(copy.max(initial=-1)) + 1):
-        own = copy == k
-        made.append(LavaLinks(source, target, weights[own], sources[own], targets[own], delays[own] if delays.any() else None, exponent,
-                              mode=(MIXED, EXCITATORY, INHIBITORY)[kind], message_bits=message_bits))  # fmt: skip
-    return made
+    return [own[copy == k] for k in range(int(copy.max(initial=-1)) + 1)]

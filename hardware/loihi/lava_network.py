@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 LIF, TERNARY, RESET, HOLDING = "lif", "ternary", "reset", "holding"
-SPARSE, DENSE, CONV = "sparse", "dense", "conv"
+SPARSE, DENSE, CONV, LEARNING = "sparse", "dense", "conv", "learning"
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,9 @@ class LavaLinks:
     """One connection process from cells or inputs ``source`` to cells ``target``, both counted cells first, then inputs.
 
     sources, targets, weights: int64 (synapses,); delays: likewise, 0 to 63, or None; exponent, bits, mode ("mixed", "excitatory",
-    "inhibitory" or None for what the weights say), message_bits: as Lava's. kind: "sparse", "dense", or "conv", whose weights
-    have the shape (C_out, k, k, C_in) and whose ``geometry`` holds input_shape (x, y, c), stride, padding, dilation.
+    "inhibitory" or None for what the weights say), message_bits: as Lava's. kind: "sparse", "dense", "conv", whose weights
+    have the shape (C_out, k, k, C_in) and whose ``geometry`` holds input_shape (x, y, c), stride, padding, dilation, or "learning",
+    whose ``rule`` holds what Loihi2FLearningRule takes.
     """
 
     source: int
@@ -44,6 +45,7 @@ class LavaLinks:
     message_bits: int = 0
     kind: str = SPARSE
     geometry: dict[str, Any] = field(default_factory=dict)
+    rule: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,11 @@ class LavaResult:
     """For each cells of a network (steps, size): spikes, and (steps, traced) u and v after each step (None if not asked for).
 
     int32, of floating-point models float64; seconds: of running all steps but the first, whose call builds and starts the processes.
+    weights: for each link that learns whole numbers (times, synapses).
     """
 
     spikes: tuple[np.ndarray, ...]
     u: tuple[np.ndarray, ...] | None
     v: tuple[np.ndarray, ...] | None
+    weights: tuple[np.ndarray, ...]
     seconds: float

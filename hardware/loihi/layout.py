@@ -40,7 +40,8 @@ class Layout:
 
     blocks: int64 (blocks + 1,), the first tile of each; core_tiles: int64 (cores + 1,), of each core; place: int64 (compartments,), where
     in its tile's field a compartment is, as if tiles had one field; slots: steps that sums are kept for; widest: the most that the
-    weights of one sign come to which a compartment may get in a step.
+    weights of one sign come to which a compartment may get in a step; learning: of each synapse that learns where its weight is in the
+    words, taken as int16, its source, target compartment and port.
     """
 
     blocks: np.ndarray
@@ -49,6 +50,7 @@ class Layout:
     rows: Rows
     slots: int
     widest: int
+    learning: tuple[np.ndarray, ...]
 
 
 def layout_of(image: ChipImage, blocks: int) -> Layout:
@@ -58,9 +60,9 @@ def layout_of(image: ChipImage, blocks: int) -> Layout:
     core = np.repeat(np.arange(image.cores), sizes)
     place = TILE * core_tiles[core] + np.arange(image.compartments) - image.core_starts[core]
     first = _first_cores(core_tiles, blocks)
-    rows, widest = _rows(image, core_tiles, first)
+    rows, widest, learning = _rows(image, core_tiles, first)
     slots = 1 << int(image.run_delay.max(initial=0) + 1).bit_length()
-    return Layout(core_tiles[first], core_tiles, place, rows, slots, widest)
+    return Layout(core_tiles[first], core_tiles, place, rows, slots, widest, learning)
 
 
 def _first_cores(core_tiles: np.ndarray, blocks: int) -> np.ndarray:
@@ -76,8 +78,8 @@ def _first_cores(core_tiles: np.ndarray, blocks: int) -> np.ndarray:
     return np.array(made if made[-1] == cores else [*made, cores], np.int64)
 
 
-def _rows(image: ChipImage, core_tiles: np.ndarray, first: np.ndarray) -> tuple[Rows, int]:
-    """The axons' lists, unrolled in the order of blocks, sources, delays and lanes; and the widest input."""
+def _rows(image: ChipImage, core_tiles: np.ndarray, first: np.ndarray) -> tuple[Rows, int, tuple[np.ndarray, ...]]:
+    """The axons' lists, unrolled in the order of blocks, sources, delays and lanes; the widest input; and what learns."""
     sources, axons = len(image.route_starts) - 1, image.routes
     block_of = np.searchsorted(first, np.arange(image.cores), side="right") - 1
     core = image.axon_core[axons]
@@ -86,15 +88,23 @@ def _rows(image: ChipImage, core_tiles: np.ndarray, first: np.ndarray) -> tuple[
     runs = ranges(image.list_starts[lists], number)
     row = np.repeat(block_of[core] * sources + np.repeat(np.arange(sources), np.diff(image.route_starts)), number)
     place = np.repeat(TILE * (core_tiles[core] - core_tiles[first[block_of[core]]]) + image.axon_base[axons], number)
+    home = np.repeat(image.core_starts[core] + image.axon_base[axons], number)
     head = image.run_delay[runs].astype(np.int64) << (COUNT_BITS + LANE_BITS) | image.port_lane[image.run_port[runs]] << COUNT_BITS
     order = np.lexsort((head, row))
     runs, row, place, head = (array[order] for array in (runs, row, place, head))
     new = (np.diff(row, prepend=-1) != 0) | (np.diff(head, prepend=-1) != 0)
     shift = np.maximum(image.port_exponent[image.run_port[runs]], 0)
     base = TILE * core_tiles[first[row // max(sources, 1)]]
-    starts, words, widest = fill_rows((len(first) - 1) * sources, row, head, new, runs, image.run_starts, place, base, shift, image.targets,
-                                      image.weights, np.zeros((2, TILE * core_tiles[-1]), np.int64))  # fmt: skip
-    return Rows(starts, words, sources), int(widest)
+    learns = image.port_plastic[image.run_port[runs]] >= 0
+    starts, words, widest, learned = fill_rows(
+        (len(first) - 1) * sources, row, head, new, runs, image.run_starts, place, base, shift, image.targets, image.weights, learns,
+        np.zeros((2, TILE * core_tiles[-1]), np.int64),
+    )  # fmt: skip
+    own = runs[learns]
+    lengths = np.diff(image.run_starts)[own]
+    to = np.repeat(home[order][learns], lengths) + image.targets[ranges(image.run_starts[own], lengths)]
+    learning = learned, np.repeat(row[learns] % max(sources, 1), lengths), to, np.repeat(image.run_port[own], lengths)
+    return Rows(starts, words, sources), int(widest), learning
 
 
 def tiles_of(image: ChipImage, layout: Layout, parameters: dict[str, np.ndarray], plain: bool) -> Tiles:

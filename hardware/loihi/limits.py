@@ -25,6 +25,8 @@ class Chip:
     output_axons: Limit | None
     synapse_bits: Limit
     profiles: Limit | None
+    trace_profiles: Limit | None
+    traces: Limit | None
     delay: Limit
     refractory: Limit
     chips: Limit
@@ -44,6 +46,8 @@ LOIHI1 = Chip(
     output_axons=Limit(4096, "output axons a core", DAVIES),
     synapse_bits=Limit(1_048_576, "bits of synaptic memory a core (16,384 words of 64)", DAVIES),
     profiles=Limit(32, "compartment configurations a core", NENGO),
+    trace_profiles=Limit(3, "configurations of presynaptic traces a core", NENGO),
+    traces=Limit(3, "postsynaptic traces a compartment (y1, y2, y3)", DAVIES),
     delay=Limit(62, "steps beyond one", DAVIES),
     refractory=Limit(63, "steps after the spike", NENGO),
     chips=Limit(16_384, "chips of the spike protocol", DAVIES),
@@ -58,6 +62,8 @@ LOIHI2 = Chip(
     output_axons=None,
     synapse_bits=Limit(192 * 1024 * 8, "bits a core, shared by synapses and neuron state", BRIEF),
     profiles=None,
+    trace_profiles=None,
+    traces=None,
     delay=Limit(62, "steps beyond one", "lava-nc 0.10.0: delays 0 to 63, of which Loihi 1 uses 62"),
     refractory=Limit(63, "steps after the spike", NENGO),
     chips=Limit(16_384, "chips; that of Loihi 1, none is published", DAVIES),

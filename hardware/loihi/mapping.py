@@ -35,6 +35,7 @@ def map_network(network: Network, *, chip: str = "loihi1", seed: int = 0, rates:
     what = chip_named(chip)
     circuit = circuit_of(network, seed=seed)
     check_neurons(circuit, what)
+    check_traces(circuit, what)
     rate = rates_of(circuit, rates)
     graph = graph_of(circuit, rate)
     probes = probes_of(network)
@@ -59,8 +60,15 @@ def map_network(network: Network, *, chip: str = "loihi1", seed: int = 0, rates:
     naive_way = travel(traffic, flat, np.arange(number))
     report = MappingReport(chip=chip, method=used_method, use=core_use(image), messages=messages(graph, core), naive=naive,
                            travel=travel(traffic, places, found), travel_unplaced=naive_way, traffic=traffic[np.ix_(order, order)],
-                           position=places[found[order]], synapses=len(circuit.targets))  # fmt: skip
+                           position=places[found[order]], synapses=len(circuit.targets),
+                           plastic=_plastic(circuit))  # fmt: skip
     return replace(image, report=report)
+
+
+def _plastic(circuit: Circuit) -> tuple[tuple[str, int, str], ...]:
+    """Name, synapses and rule of each projection that learns."""
+    number = np.array([port.plastic for port in circuit.ports] or [-1])[circuit.port]
+    return tuple((each.projection, int((number == at).sum()), repr(each.rule)) for at, each in enumerate(circuit.plastic))
 
 
 def check_neurons(circuit: Circuit, chip: Chip) -> None:
@@ -74,6 +82,22 @@ def check_neurons(circuit: Circuit, chip: Chip) -> None:
             owner = int(np.searchsorted(circuit.starts, at, side="right")) - 1
             raise UnsupportedError(f"{chip.name}: population {circuit.names[owner]!r}: neuron {at - circuit.starts[owner]}: {name} is "
                                    f"{circuit.cells[name][at]}, the chip has {limit}")  # fmt: skip
+
+
+def check_traces(circuit: Circuit, chip: Chip) -> None:
+    """Raise `CapacityError` for a neuron at which synapses learn by more kinds of postsynaptic traces than a compartment has."""
+    kinds = [(each.rule.y_impulse, each.rule.tau_minus) for each in circuit.plastic]
+    if chip.traces is None or len(set(kinds)) <= chip.traces.value:
+        return
+    plastic = np.array([port.plastic for port in circuit.ports])[circuit.port]
+    learns = plastic >= 0
+    kind = np.array([kinds.index(each) for each in kinds])[plastic[learns]]
+    neurons = np.unique(np.stack([circuit.targets[learns], kind]), axis=1)[0]
+    used = np.bincount(neurons, minlength=circuit.neurons)
+    if used.max() > chip.traces.value:
+        vertex = int(np.cumsum(~circuit.is_input)[np.argmax(used)]) - 1
+        raise CapacityError(f"{chip.name}: {name_of(circuit, vertex)} needs {used.max()} kinds of postsynaptic traces, has "
+                            f"{chip.traces.value} ({chip.traces.source}); give its projections equal y_impulse and tau_minus")  # fmt: skip
 
 
 def rates_of(circuit: Circuit, rates: Any) -> np.ndarray:
@@ -204,7 +228,7 @@ def check_cores(image: ChipImage, chip: Chip) -> None:
     for what, used, limit in (
         ("compartments", use.compartments, chip.compartments), ("input axons", use.input_axons, chip.input_axons),
         ("output axons", use.output_axons, chip.output_axons), ("synapse bits", use.bits, chip.synapse_bits),
-        ("compartment profiles", use.profiles, chip.profiles),
+        ("compartment profiles", use.profiles, chip.profiles), ("trace profiles", use.trace_profiles, chip.trace_profiles),
     ):  # fmt: skip
         if limit is not None and (used > limit.value).any():
             at = int(np.argmax(used > limit.value))

@@ -28,6 +28,7 @@ class CoreUse:
     output_axons: np.ndarray
     bits: np.ndarray
     profiles: np.ndarray
+    trace_profiles: np.ndarray
 
 
 def core_use(image: ChipImage) -> CoreUse:
@@ -40,7 +41,18 @@ def core_use(image: ChipImage) -> CoreUse:
     columns = np.stack([core, *(image.cells[name] for name in PROFILE)])
     profiles = np.bincount(np.unique(columns, axis=1)[0], minlength=image.cores).astype(np.int64)
     bits = image.bits + STATE_BITS[image.chip] * compartments
-    return CoreUse(compartments, np.diff(image.axon_starts), output, bits, profiles)
+    return CoreUse(compartments, np.diff(image.axon_starts), output, bits, profiles, _trace_profiles(image))
+
+
+def _trace_profiles(image: ChipImage) -> np.ndarray:
+    """How many kinds of presynaptic traces, by impulse and time constant, each core holds, int64 (cores,)."""
+    kinds = [(each.rule.x_impulse, each.rule.tau_plus) for each in image.plastic]
+    plastic = image.port_plastic[image.run_port]
+    lists = np.repeat(np.arange(len(image.list_starts) - 1), np.diff(image.list_starts))
+    home = np.zeros(len(image.list_starts) - 1, np.int64)
+    home[image.axon_list] = image.axon_core  # a list belongs to one core
+    found = {(core, kinds[at]) for core, at in np.unique(np.stack([home[lists], plastic]), axis=1).T.tolist() if at >= 0}
+    return np.bincount(np.array([core for core, _ in found], np.int64), minlength=image.cores).astype(np.int64)
 
 
 def traffic_of(circuit: Circuit, core: np.ndarray, rate: np.ndarray, cores: int) -> np.ndarray:
@@ -70,7 +82,8 @@ class MappingReport:
 
     messages: per step, from each spike to each further core (at the given rates); naive: cores and messages of the sequential
     and the random mapping; travel: tiles per step that messages between cores travel, travel_unplaced: if cores lay in the order
-    of filling; traffic: float64 (cores, cores), messages per step; position: int64 (cores, 3), chip, x, y.
+    of filling; traffic: float64 (cores, cores), messages per step; position: int64 (cores, 3), chip, x, y;
+    plastic: for each projection that learns its name, synapses and rule.
     """
 
     chip: str
@@ -83,6 +96,7 @@ class MappingReport:
     traffic: np.ndarray
     position: np.ndarray
     synapses: int
+    plastic: tuple[tuple[str, int, str], ...] = ()
 
     @property
     def cores(self) -> int:
@@ -96,7 +110,7 @@ class MappingReport:
         """For each resource with a limit the mean and the largest share of a core that is used."""
         chip = chip_named(self.chip)
         limits = {"compartments": chip.compartments, "input_axons": chip.input_axons, "output_axons": chip.output_axons,
-                  "bits": chip.synapse_bits, "profiles": chip.profiles}  # fmt: skip
+                  "bits": chip.synapse_bits, "profiles": chip.profiles, "trace_profiles": chip.trace_profiles}  # fmt: skip
         shares = {name: getattr(self.use, name) / limit.value for name, limit in limits.items() if limit is not None}
         return {name: (float(share.mean()), float(share.max())) for name, share in shares.items()}
 
@@ -105,6 +119,7 @@ class MappingReport:
                  f"{self.method} mapping"]  # fmt: skip
         lines += [f"  {name.replace('_', ' '):<14} {mean:6.1%} of a core on average, {most:6.1%} at most"
                   for name, (mean, most) in self.occupancy().items()]  # fmt: skip
+        lines += [f"  learning: {name!r}, {synapses:,} synapses, {rule}" for name, synapses, rule in self.plastic]
         lines += [f"  {self.messages:,.1f} messages a step between cores"]
         lines += [f"  {number:,.1f} with the {name} mapping on {cores:,} cores ({self.messages / max(number, 1e-12):.2f} of it)"
                   for name, (cores, number) in self.naive.items()]  # fmt: skip

@@ -7,10 +7,10 @@ import numpy as np
 
 from spikesim.errors import DescriptionError, KindError, UnsupportedError, unknown_name
 from spikesim.hardware.loihi.emulator import Activity, Emulator, check_threads
-from spikesim.hardware.loihi.fired import Traces, in_order, recording_of, traced
+from spikesim.hardware.loihi.fired import Traces, in_order, recording_of, traced, weights_of
 from spikesim.hardware.loihi.image import ChipImage
 from spikesim.kernel import kernel
-from spikesim.random import SOURCE, stream, word_of
+from spikesim.random import SOURCE, check_seed, stream, word_of
 from spikesim.recording import Recording
 from spikesim.stimulus import SpikeTrains
 
@@ -19,21 +19,25 @@ LAVA_OPTIONS = ("deadline", "silence")
 
 
 def run_image(image: ChipImage, steps: int, *, inputs: Any = None, currents: Any = None, backend: str = "emulator", seed: int = 0,
-              threads: int | None = None, **options: Any) -> Recording:  # fmt: skip
+              weights_every: int | None = None, threads: int | None = None, **options: Any) -> Recording:  # fmt: skip
     """Run ``steps`` steps (of 1 ms) from the start and return what the network's probes ask for, as `Recording`.
 
     inputs: for each input population `SpikeTrains`, or an array (steps, size) that is not 0 where a neuron fires, in place of
     the image's own trains or Poisson processes, which ``seed`` draws as the engines do. currents: for each population whole numbers
     (size,) that are added to its bias in this run. backend: "emulator", whose ``threads`` are by default as many as pay (the
-    spikes do not depend on it), or "lava", whose ``options`` are those of `spikesim.hardware.loihi.lava.run_lava`.
+    spikes do not depend on it), or "lava", whose ``options`` are those of `spikesim.hardware.loihi.lava.run_lava`. Weights that learn
+    are in the recording's ``weights`` as they are after each ``weights_every`` steps (once, at the end, by default); ``seed`` draws their
+    rounding, too.
     """
     check_backend(steps, backend, threads, options)
+    check_seed(seed)
+    every = interval(weights_every, int(steps))
     sent, bias = sent_spikes(image, inputs, int(steps), seed), run_bias(image, currents)
     if backend == "lava":
         from spikesim.hardware.loihi.run_lava import run_in_lava
 
-        return run_in_lava(image, int(steps), [sent], [bias], **options)[0]
-    return emulate(image, int(steps), sent, bias, threads=threads)[0]
+        return run_in_lava(image, int(steps), [sent], [bias], seed=seed, weights_every=every, **options)[0]
+    return emulate(image, int(steps), sent, bias, seed=seed, weights_every=every, threads=threads)[0]
 
 
 def check_backend(steps: Any, backend: str, threads: Any, options: Mapping[str, Any]) -> None:
@@ -51,26 +55,37 @@ def check_backend(steps: Any, backend: str, threads: Any, options: Mapping[str, 
             raise unknown_name("option", name, known, where=f"run: backend {backend!r}")
 
 
-def emulate(image: ChipImage, steps: int, sent: tuple[np.ndarray, np.ndarray], bias: np.ndarray | None = None, *,
-            threads: int | None = None) -> tuple[Recording, Activity]:  # fmt: skip
+def interval(given: Any, steps: int) -> int:
+    """After how many steps weights are kept: after all of them if ``given`` is None."""
+    if given is None:
+        return steps
+    if isinstance(given, bool) or not isinstance(given, int | np.integer) or not 1 <= given <= steps:
+        raise DescriptionError(f"run: weights_every: expected a whole number of steps from 1 to {steps}, got {given!r}")
+    return int(given)
+
+
+def emulate(image: ChipImage, steps: int, sent: tuple[np.ndarray, np.ndarray], bias: np.ndarray | None = None, *, seed: int = 0,
+            weights_every: int | None = None, threads: int | None = None) -> tuple[Recording, Activity]:  # fmt: skip
     """The recording and what each core did; sent: (steps, neurons) of the inputs' spikes, in time order."""
-    emulator = Emulator(image, bias=bias, threads=threads)
-    return record(emulator, steps, sent), emulator.activity
+    emulator = Emulator(image, bias=bias, seed=seed, threads=threads)
+    return record(emulator, steps, sent, weights_every), emulator.activity
 
 
-def record(emulator: Emulator, steps: int, sent: tuple[np.ndarray, np.ndarray]) -> Recording:
+def record(emulator: Emulator, steps: int, sent: tuple[np.ndarray, np.ndarray], weights_every: int | None = None) -> Recording:
     """The recording of ``steps`` steps of an emulator at the start."""
+    every = steps if weights_every is None else weights_every
     image, wanted = emulator.image, traced(emulator.image)
     source = image.source_of_neuron
-    (when, who), u, v = emulator.advance(steps, sent[0], source[sent[1]], source[wanted])
+    (when, who), u, v = emulator.advance(steps, sent[0], source[sent[1]], source[wanted], weights_every=every)
     fired = in_order((when, image.neuron[np.maximum(who, ~who)], np.where(who < 0, -1, 1)), (*sent, None), last=steps)
-    return recording_of(image, steps, fired, Traces(wanted, u, v))
+    tables = emulator.tables
+    weights = weights_of(image, tables.projection[tables.ends[0]], tables.neuron[tables.ends], emulator.samples, every)
+    return recording_of(image, steps, fired, Traces(wanted, u, v), weights)
 
 
 def sent_spikes(image: ChipImage, inputs: Any, steps: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """(steps, neurons), int64 in time order, of what the input populations send."""
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
-        raise DescriptionError(f"run: seed must be a whole number from 0 to 2**64 - 1, got {seed!r}")
+    check_seed(seed)
     if inputs is not None and not isinstance(inputs, Mapping):
         raise KindError(f"run: inputs must map input populations to SpikeTrains or arrays, got {inputs!r}")
     known = [name for name, is_input in zip(image.names, image.inputs, strict=True) if is_input]

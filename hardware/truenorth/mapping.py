@@ -32,6 +32,7 @@ def map_network(network: Network, *, chip: str = "truenorth", chips: tuple[int, 
         raise KindError(f"map_to: expected a Network, got {network!r}")
     if fan_out not in FAN_OUTS:
         raise DescriptionError(f"map_to: fan_out must be {' or '.join(map(repr, FAN_OUTS))}, got {fan_out!r}")
+    network.check_static("TrueNorth")
     names = [name for name, p in network.populations.items() if isinstance(p.model, Neuron)]
     if not names:
         raise DescriptionError("map_to: the network has no population of neurons")

@@ -19,11 +19,12 @@ from spikesim.compiler.wiring import (
     largest_input,
 )
 from spikesim.description import checked_number, limits
-from spikesim.errors import DescriptionError, KindError, MemoryNeededError
+from spikesim.errors import DescriptionError, MemoryNeededError
 from spikesim.machine import available_bytes, readable
 from spikesim.network import COUNTS, RATE, SPIKES, Network
 from spikesim.neurons.model import Neuron
 from spikesim.program import Cells, Program, Rounding, Sampler, make_layout
+from spikesim.random import check_seed
 from spikesim.stimulus import PoissonDrive
 from spikesim.summary import memory_needed
 
@@ -35,7 +36,7 @@ def compile_network(network: Network, *, dt: float, seed: int = 0, parts: int = 
     The spikes do not depend on ``parts``, nor on ``procedural``, by which the synapses of sparse projections are not stored.
     ``weight_bits``: None, 16 or 32 (see `Simulation`). ``tick`` is told now and then how many synapses have been drawn (two
     passes). Raises `DescriptionError` for times off the grid of dt, `MemoryNeededError` for what will not fit and
-    `UnsupportedError` for what cannot be procedural.
+    `UnsupportedError` for what cannot be procedural and for synapses that learn.
     """
     dt = checked_number(dt, "dt", limits("ms", above=0.0, varies=False))
     check_seed(seed)
@@ -43,6 +44,7 @@ def compile_network(network: Network, *, dt: float, seed: int = 0, parts: int = 
         raise DescriptionError(f"weight_bits: expected None, {' or '.join(map(str, LARGEST))}, got {weight_bits!r}")
     if not network.populations:
         raise DescriptionError("network: there is no population; add one with net.population(...)")
+    network.check_static("the engine")
     if procedural:
         check_procedural(network, dt)
     check_memory(network, dt, procedural=procedural)
@@ -62,14 +64,6 @@ def compile_network(network: Network, *, dt: float, seed: int = 0, parts: int = 
         accumulator=np.int32 if bound < 2**31 and not rows else np.int64, stages=len(network.stages()), longest_delay=longest,
         rounding=tuple(Rounding(f"{p}.{r}", q.value, q.bits, q.error) for (p, r), q in quanta.items()),
     )  # fmt: skip
-
-
-def check_seed(seed: int) -> None:
-    """Raise if ``seed`` is not a whole number that fits 64 bits."""
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
-        raise KindError(f"seed: expected a whole number, got {seed!r}")
-    if not 0 <= seed < 2**64:
-        raise DescriptionError(f"seed: expected 0 to 2**64 - 1, got {seed}")
 
 
 def _quanta(network: Network, bits: int | None) -> Quanta:

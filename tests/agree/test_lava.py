@@ -19,7 +19,7 @@ from spikesim.hardware.loihi.weights import stored
 
 pytestmark = pytest.mark.skipif(find_spec("lava") is None, reason="Lava is not installed")
 
-STEPS, BATCH = 60, 40
+STEPS, BATCH, LEARNING_STEPS = 60, 40, 100
 SIGNS = {"mixed": (-128, 128), "positive": (0, 256), "negative": (-255, 1)}
 VARIANTS = [("plain", "reset"), ("ternary", "plain"), ("refractory", "plain"), ("soft", "refractory"), ("soft", "reset")]
 
@@ -241,6 +241,86 @@ def test_trials_side_by_side_in_lava():
     assert {-1, 1} == {int(size) for recording in found for size in recording.spikes["both"].sizes}
 
 
+def learning_network(seed, exponents):
+    """Four small networks side by side: inputs, teachers and recurrent neurons, and projections that learn by rules drawn at random."""
+    rng = np.random.default_rng(seed)
+    net = sim.Network()
+    for k in range(4):
+        exponent = exponents[k % len(exponents)]
+        senders, cells = int(rng.integers(3, 12)), int(rng.integers(2, 9))
+        ids, steps = np.nonzero(rng.random((senders, LEARNING_STEPS)) < rng.choice([0.05, 0.3, 0.6]))
+        source = net.population(f"{k}.in", senders, sim.SpikeTrains(times=steps + 1.0, ids=ids))
+        ids, steps = np.nonzero(rng.random((cells, LEARNING_STEPS)) < rng.choice([0.05, 0.3]))
+        teacher = net.population(f"{k}.teacher", cells, sim.SpikeTrains(times=steps + 1.0, ids=ids))
+        receptors = {"teacher": sim.ShiftedSum(exponent=1), "learning": sim.ShiftedSum(exponent=exponent)}
+        lif = sim.LoihiLIF(du=4095.0 - k, dv=rng.integers(0, 4096, cells), vth=400.0 * 2.0 ** max(exponent, 0), receptors=receptors,
+                           reset="subtract" if k == 1 else "zero")  # fmt: skip
+        target = net.population(f"{k}.out", cells, lif)
+        net.project(teacher, target, sim.OneToOne(), weight=255.0, delay=1.0, receptor="teacher")
+        learning_projection(net, source, target, f"{k}", rng)
+        if exponent >= 0 and k % 2:
+            learning_projection(net, target, target, f"{k} recurrent", rng)
+        net.record(target)
+        net.record(target, "v")
+    return net
+
+
+def learning_projection(net, source, target, name, rng):
+    """Dense or sparse, some pairs twice; weights from 0 on or of both signs; amplitudes, time constants, impulses, epochs of all sizes."""
+    sign = str(rng.choice(["excitatory", "inhibitory", "mixed"]))
+    low, high = {"excitatory": (0, 256), "inhibitory": (-255, 1), "mixed": (-128, 128)}[sign]
+    rule = sim.LoihiSTDP(
+        a_plus=float(rng.integers(-8, 8) * 2.0 ** rng.integers(-7, -1)), a_minus=float(rng.integers(-8, 8) * 2.0 ** rng.integers(-7, -1)),
+        tau_plus=float(rng.choice([0.0, 3.0, 11.5, 40.0, np.inf])), tau_minus=float(rng.choice([0.0, 5.0, 20.0, 300.0, np.inf])),
+        x_impulse=float(rng.integers(0, 5000) / 256), y_impulse=float(rng.choice([16.0, 0.25, 100.5])),
+        epoch=int(rng.choice([1, 1, 2, 5, 16, 63])), sign=sign,
+    )  # fmt: skip
+    scale = 2 if sign == "mixed" else 1
+    if rng.random() < 0.4:
+        rule_of_pairs, weight = sim.Dense(scale * rng.integers(low, high, (len(source), len(target))).astype(float)), 1.0
+    else:
+        pre, post = np.nonzero(rng.random((len(source), len(target))) < 0.6)
+        twice = 2 if net.populations[target.name].model.receptors["learning"].exponent >= 0 else 0
+        pre, post = np.append(pre, pre[:twice]), np.append(post, post[:twice])
+        rule_of_pairs, weight = sim.PairList(pre, post), scale * rng.integers(low, high, len(pre)).astype(float)
+    net.project(source, target, rule_of_pairs, weight=weight, delay=1.0, receptor="learning", plasticity=rule, name=name)
+
+
+@pytest.mark.parametrize(("seed", "exponents"), [(4, (0, 2, 1, 7)), (0, (-1, 3, -8, 0))])
+def test_learning(seed, exponents):
+    """Weights, spikes and potentials of projections that learn, with all that is rounded at random, over many steps."""
+    net = learning_network(seed, exponents)
+    neurons = sum(len(p) for name, p in net.populations.items() if name.endswith("out"))
+    image = map_to(net, "loihi2", cores=np.arange(neurons) % 5, compare=False)
+    found, wanted = (image.run(LEARNING_STEPS, seed=11, weights_every=20, backend=backend) for backend in ("emulator", "lava"))
+    assert found.weights.keys() == wanted.weights.keys() == {each.projection for each in image.plastic}
+    for name, weights in wanted.weights.items():
+        for column, array in vars(weights).items():
+            np.testing.assert_array_equal(getattr(found.weights[name], column), array, f"{name}: {column}")
+    for name, spikes in wanted.spikes.items():
+        np.testing.assert_array_equal(found.spikes[name].times, spikes.times, name)
+        np.testing.assert_array_equal(found.spikes[name].ids, spikes.ids, name)
+        np.testing.assert_array_equal(found.trace(name, "v").values, wanted.trace(name, "v").values, name)
+    values = np.concatenate([weights.values for weights in wanted.weights.values()], axis=1)
+    assert (np.diff(values, axis=0) != 0).sum() > 100
+
+
+def test_what_lava_cannot_learn_is_refused():
+    """Random numbers of each trace; a receptor that rounds the sums of two projections."""
+    rule = {"a_plus": 1.0, "a_minus": -1.0, "tau_plus": 9.0, "tau_minus": 9.0}
+    net = sim.Network()
+    cells = net.population("cells", 2, sim.LoihiLIF(receptors={"r": sim.ShiftedSum(exponent=-2)}))
+    net.project(cells, cells, sim.AllToAll(), weight=2.0, delay=1.0, plasticity=sim.LoihiSTDP(**rule, rounding="own"))
+    with pytest.raises(UnsupportedError, match=r"'cells->cells': Lava draws one random number for all traces of a projection; run it with"):
+        map_to(net, "loihi1", compare=False).run(5, backend="lava")
+    net = sim.Network()
+    cells = net.population("cells", 2, sim.LoihiLIF(receptors={"r": sim.ShiftedSum(exponent=-2)}))
+    net.project(cells, cells, sim.AllToAll(), weight=2.0, delay=1.0, plasticity=sim.LoihiSTDP(**rule))
+    net.project(cells, cells, sim.AllToAll(), weight=2.0, delay=1.0)
+    with pytest.raises(UnsupportedError, match=r"with its negative exponent -2 Lava rounds the sum of each source and delay by itself"):
+        map_to(net, "loihi1", compare=False).run(5, backend="lava")
+
+
 def test_floating_point_models():
     """Lava's floating-point models take real parameters and give real traces."""
     cells = LavaCells("lif", 2, {"du": 0.5, "dv": 0.25, "vth": 100.0, "bias_mant": np.array([1.0, 2.0]), "bias_exp": np.zeros(2),
@@ -256,6 +336,11 @@ def test_what_lava_cannot_do_is_refused():
     cells = net.population("cells", 2, sim.LoihiLIF(receptors={"r": sim.ShiftedSum(exponent=-2)}))
     net.project(cells, cells, sim.AllToAll(), weight=2.0, delay=np.array([1.0, 2.0, 3.0, 4.0]))
     with pytest.raises(UnsupportedError, match=r"cells\.r: with its negative exponent -2 Lava rounds the sum of each source and delay"):
+        lava_form(circuit_of(net), 5)
+    net = sim.Network()
+    cells = net.population("cells", 2, sim.LoihiLIF(receptors={"r": sim.ShiftedSum(exponent=-1)}))
+    net.project(cells, cells, sim.PairList([0, 0], [1, 1]), weight=3.0, delay=1.0)
+    with pytest.raises(UnsupportedError, match=r"cells\.r: with its negative exponent -1 Lava rounds two synapses of one pair"):
         lava_form(circuit_of(net), 5)
     net = sim.Network()
     net.population("cells", 2, sim.LoihiLIF())

@@ -159,10 +159,28 @@ def test_trials_are_runs():
     ({"currents": np.zeros((2, 30))}, KindError, r"trials: currents must map populations to one entry for each trial"),
     ({"currents": {"cells": 3.0}}, KindError, r"trials: expected a sequence with one entry for each trial, got 3\.0"),
     ({"currents": {"cell": np.zeros((2, 30))}}, NameUnknownError, r"unknown population 'cell'; did you mean 'cells'\?"),
-    ({"seeds": [1, -1]}, DescriptionError, r"seed must be a whole number from 0 to 2\*\*64 - 1, got -1"),
+    ({"seeds": [1, -1]}, DescriptionError, r"seed: expected 0 to 2\*\*64 - 1, got -1"),
     ({"seeds": [1], "threads": 0}, DescriptionError, r"threads must be a whole number from 1 on, got 0"),
 ])  # fmt: skip
 def test_bad_trials(given, error, message):
     image = map_to(recurrent(30, 2), "loihi1", compare=False)
     with pytest.raises(error, match=message):
         image.trials(5, **given)
+
+
+def test_trials_that_learn():
+    """Each trial learns from the weights of the image, with its own seed; threads and sharing change nothing."""
+    rng = np.random.default_rng(0)
+    ids, steps = np.nonzero(rng.random((20, 60)) < 0.3)
+    net = sim.Network()
+    source = net.population("source", 20, sim.SpikeTrains(times=steps + 1.0, ids=ids))
+    cells = net.population("cells", 12, sim.LoihiLIF(du=4095.0, dv=500.0, vth=300.0))
+    rule = sim.LoihiSTDP(a_plus=1.0, a_minus=-0.75, tau_plus=10.0, tau_minus=15.0, rounding="own")
+    net.project(source, cells, sim.Dense(rng.integers(20, 90, (20, 12)).astype(float)), delay=1.0, plasticity=rule, name="learning")
+    image = map_to(net, "loihi1", cores=np.arange(12) % 3, compare=False)
+    found = image.trials(60, seeds=[3, 4, 3], weights_every=20, threads=2)
+    values = [recording.weights["learning"].values for recording in found]
+    assert values[0].shape == (3, 240)
+    np.testing.assert_array_equal(values[0], values[2])
+    assert (values[0] != values[1]).any()
+    np.testing.assert_array_equal(values[1], image.run(60, seed=4, weights_every=20, threads=3).weights["learning"].values)

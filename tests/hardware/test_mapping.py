@@ -304,7 +304,7 @@ def test_energy_counts():
     assert activity.active.tolist() == [1, 3]
     found = energy(image, activity)
     assert found.counts == {"synapses": 3, "active updates": 4, "inactive updates": 28, "messages": 1, "hops east-west": 0,
-                            "hops north-south": 0}  # fmt: skip
+                            "hops north-south": 0, "learning": 0}  # fmt: skip
     assert found.total == pytest.approx(1e-12 * (3 * 23.6 + 4 * 81.0 + 28 * 52.0 + 1.7))
     own = EnergyProfile(**vars(PROFILES["sanafe"]) | {"synapse": 1000.0, "source": "ours"})
     assert energy(image, activity, own).joules["synapses"] == pytest.approx(3e-9)
