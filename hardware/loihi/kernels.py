@@ -270,13 +270,13 @@ def merge(out, ends):
 
 
 @kernel
-def fill_rows(rows, row, head, new, runs, run_starts, places, bases, shifts, targets, weights, learns, reach):
+def fill_rows(rows, row, head, new, runs, run_starts, places, bases, shifts, targets, weights, learns, bounds, reach):
     """Starts and words of the rows of synapses, the most input of either sign that a compartment may get in a step, and where in
     the words, taken as int16, the weights are of the runs that learn.
 
     row, head, runs, places, bases, shifts: of each run its row, its head without the count, where its list and, in its block, its
-    targets begin, the block's first compartment, and the shift of its weights; new: bool, whether row or head change; learns: bool. reach:
-    int64 (2, compartments of all tiles), zeros.
+    targets begin, the block's first compartment, and the shift of its weights; new: bool, whether row or head change; learns: bool;
+    bounds: int64 (runs, 2), the least and the largest weight that a run may learn. reach: int64 (2, compartments of all tiles), zeros.
     """
     longest = (1 << COUNT_BITS) - 1
     total = 0
@@ -291,6 +291,7 @@ def fill_rows(rows, row, head, new, runs, run_starts, places, bases, shifts, tar
             starts[begun] = at
             begun += 1
         count = longest if new[k] else count
+        low, high = bounds[k, 0] << shifts[k], bounds[k, 1] << shifts[k]
         for s in range(run_starts[runs[k]], run_starts[runs[k] + 1]):
             if count == longest:
                 words[at], head_at, count = head[k], at, 0
@@ -298,7 +299,8 @@ def fill_rows(rows, row, head, new, runs, run_starts, places, bases, shifts, tar
             weight, target = np.int64(weights[s]) << shifts[k], places[k] + targets[s]
             words[at] = weight << COUNT_BITS | target
             words[head_at] += 1
-            reach[0 if weight > 0 else 1, bases[k] + target] += abs(weight)
+            reach[0, bases[k] + target] += max(weight, high)
+            reach[1, bases[k] + target] += max(-weight, -low)
             if learns[k]:
                 learned.append(2 * at + 1)
             count += 1

@@ -8,6 +8,7 @@ import numpy as np
 from spikesim.errors import CapacityError
 from spikesim.hardware.loihi.image import ChipImage, ranges
 from spikesim.hardware.loihi.kernels import ALL, COUNT_BITS, LANE_BITS, PLAIN, TILE, fill_rows
+from spikesim.plasticity import BOUNDS
 
 MOST = 1 << COUNT_BITS  # compartments of a block, synapses of a piece
 NEVER = 2**31 - 1  # a threshold that no potential reaches, for places without a compartment
@@ -95,10 +96,11 @@ def _rows(image: ChipImage, core_tiles: np.ndarray, first: np.ndarray) -> tuple[
     new = (np.diff(row, prepend=-1) != 0) | (np.diff(head, prepend=-1) != 0)
     shift = np.maximum(image.port_exponent[image.run_port[runs]], 0)
     base = TILE * core_tiles[first[row // max(sources, 1)]]
-    learns = image.port_plastic[image.run_port[runs]] >= 0
+    plastic = image.port_plastic[image.run_port[runs]]
+    learns, bounds = plastic >= 0, np.array([*(BOUNDS[each.rule.sign] for each in image.plastic), (0, 0)], np.int64)[plastic]
     starts, words, widest, learned = fill_rows(
         (len(first) - 1) * sources, row, head, new, runs, image.run_starts, place, base, shift, image.targets, image.weights, learns,
-        np.zeros((2, TILE * core_tiles[-1]), np.int64),
+        bounds, np.zeros((2, TILE * core_tiles[-1]), np.int64),
     )  # fmt: skip
     own = runs[learns]
     lengths = np.diff(image.run_starts)[own]
