@@ -123,7 +123,7 @@ def _deliver_line(spikes, sizes, start, channel, rows, block, low, high, inputs_
         first, last = rows.target, rows.target + (rows.count - 1) * rows.target_step + block.target_line
     if first >= high or last <= low:
         return
-    if first < low or last > high or block.jump > 1 or block.grouped:
+    if first < low or last > high or not block.channels_last or block.grouped:
         _deliver_clipped(spikes, sizes, start, channel, rows, block, low, high, inputs_at, one)
     elif block.bits == 16:
         _deliver_whole(spikes, sizes, start, rows, block, inputs_at - low * _bytes(inputs_at, one), np.int16, one)
