@@ -138,8 +138,9 @@ def check_until(program: Program, until: Silence | Confidence | None) -> None:
 def run_trial(network: Network, engine: Any, steps: int, trial: Trial, until: Silence | Confidence | None = None) -> Recording:
     """Run the trial on an engine whose state and inputs may be overwritten, for ``steps`` steps or ``until`` its end."""
     for index, amplitude in trial.held.items():
-        later = len(engine.program.held[index].steps) - 1  # it ends
-        engine.hold(index, np.pad(amplitude, ((0, later), (0, 0))))
+        values = np.zeros((len(engine.program.held[index].steps), amplitude.shape[1]))  # 0 after its end
+        values[0] = amplitude
+        engine.hold(index, values)
     for index, values in trial.limits.items():
         engine.set_limits(index, values)
     engine.reseed(engine.program.seed if trial.seed is None else trial.seed)

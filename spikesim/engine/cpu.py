@@ -90,13 +90,24 @@ class Cpu:
 
     def restore(self, state: State) -> None:
         """Continue from ``state``."""
-        bounds = self.program.layout.bounds
         self.step = state.step
         for c, given in zip(self.program.cells, state.values, strict=True):
             for at, values in enumerate(given):
                 if at not in c.still:
                     self.values[c.index][at].write(values)
         self.history_counts[:] = 0
+        if len(state.flight_steps):
+            self._write_history(state)
+        for part, future in enumerate(self.futures):
+            future[:] = 0
+            draw_again(self.plan, part, self.step)
+        self.inputs[:] = 0
+        for part in range(self.parts if self.step % self.window else 0):
+            deliver_again(self.plan, self.types[0], part, self.step)
+
+    def _write_history(self, state: State) -> None:
+        """Write down the spikes that are under way."""
+        bounds = self.program.layout.bounds
         sizes = state.flight_sizes if len(state.flight_sizes) else np.ones(len(state.flight_steps), np.int32)
         for cells in self.program.cells:
             inside = (state.flight_neurons >= cells.start) & (state.flight_neurons < cells.start + cells.size)
@@ -110,12 +121,6 @@ class Cpu:
                 self.history_counts[part, slot, cells.index] = count + 1
                 if self.program.graded:
                     self.sizes[place] = size
-        for part, future in enumerate(self.futures):
-            future[:] = 0
-            draw_again(self.plan, part, self.step)
-        self.inputs[:] = 0
-        for part in range(self.parts if self.step % self.window else 0):
-            deliver_again(self.plan, self.types[0], part, self.step)
 
     def snapshot(self) -> State:
         """The state after the steps so far."""
