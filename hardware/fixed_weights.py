@@ -21,13 +21,15 @@ LONGEST_DELAY = 63  # steps
 class RealWeights:
     """The weights of one projection in its own units: ``values`` (n,) onto neurons ``targets`` (n,) of the target population.
 
-    rule: the rule that holds them, with its own shape of weights; delays: int64 steps, one or one for each.
+    rule: the rule that holds them, with its own shape of weights; delays: int64 steps, one or one for each; strongest: the largest size of
+    the source's spikes, which multiplies the weights.
     """
 
     rule: Any
     values: np.ndarray
     targets: np.ndarray
     delays: np.ndarray
+    strongest: int = 1
 
 
 def real_weights(network: Network, projection: Projection, alike: np.ndarray, *, dt: float, seed: int) -> RealWeights:

@@ -6,6 +6,7 @@ cutting of each step's remainder loses over a membrane's memory, in thresholds.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -53,6 +54,7 @@ def quantize(network: Network, *, dt: float = 1.0, seed: int = 0, bits: int | Ma
     for name, p in network.projections.items():
         membrane = membranes[p.target.population]
         real = real_weights(network, p, _alike(membrane), dt=dt, seed=seed)
+        real = replace(real, strongest=network.populations[p.source.population].model.largest_spike())
         weights[p.target.population][name] = real, bits_of_projection(bits, name)
     for s in network.stimulations:
         if isinstance(s.stimulus, PoissonDrive):
@@ -96,7 +98,7 @@ def _search(membrane: Membrane, weights: Weights) -> tuple[float, float]:
     if (membrane.threshold <= 0).any():
         raise UnsupportedError("quantize: a threshold must lie above the resting potential")
     if np.isinf(membrane.threshold).any():
-        sums = sum((np.bincount(r.targets, np.abs(r.values * membrane.gain[r.targets]), minlength=len(membrane.v))
+        sums = sum((np.bincount(r.targets, np.abs(r.strongest * r.values * membrane.gain[r.targets]), minlength=len(membrane.v))
                     for r, _ in weights.values()), np.abs(membrane.drift))  # fmt: skip
         vth = HALF / 2 / SHIFT / SILENT_STEPS / max(float(sums.max()), 1e-12)
         return vth, _error(membrane, vth, weights)
@@ -119,7 +121,7 @@ def _headroom(membrane: Membrane, vth: float, weights: Weights) -> float:
     """The share of a neuron's synapses that may be active in each step before u can wrap."""
     total = np.zeros(len(membrane.v))
     for real, _ in weights.values():
-        total += np.bincount(real.targets, np.abs(_scaled(membrane, vth, real)), minlength=len(total))
+        total += np.bincount(real.targets, real.strongest * np.abs(_scaled(membrane, vth, real)), minlength=len(total))
     bound = SHIFT * total / np.maximum(1.0 - membrane.keep_u, 1.0 / UNITY)
     return float(HALF / max(bound.max(initial=0.0), 1e-12))
 
@@ -192,7 +194,7 @@ def _initial(membrane: Membrane, vth: float) -> dict[str, np.ndarray]:
 def _source(model: object, dt: float) -> Source:
     """The same source in steps of 1 ms."""
     if isinstance(model, SpikeTrains):
-        return SpikeTrains(whole_steps(model.times, dt, "SpikeTrains.times").astype(float), model.ids)
+        return SpikeTrains(whole_steps(model.times, dt, "SpikeTrains.times").astype(float), model.ids, model.sizes)
     assert isinstance(model, Poisson)
     return Poisson(model.rate * dt)
 

@@ -14,6 +14,7 @@ from spikesim.draws import LIMITS, draw_many, encode, guide
 from spikesim.errors import DescriptionError, UnsupportedError
 from spikesim.network import Network, Projection
 from spikesim.random import DELAY, PAIRS, WEIGHT, stream
+from spikesim.stimulus import SpikeTrains
 
 
 class Synapses(NamedTuple):
@@ -48,6 +49,13 @@ def unroll(network: Network, projection: Projection, *, dt: float, seed: int) ->
     source, target = projection.source, projection.target
     made = source.start + source.step * sources, target.start + target.step * targets, weights, delays
     return Synapses(*(array[kept] for array in made)) if not kept.all() else Synapses(*made)
+
+
+def refuse_sizes(trains: SpikeTrains, what: str) -> None:
+    """Raise `UnsupportedError` for graded spikes, which TrueNorth has not."""
+    if trains.sizes is not None and (trains.sizes != 1).any():
+        raise UnsupportedError(f"{what}: its SpikeTrains have sizes, a spike of TrueNorth has none; leave them out, or send many spikes, "
+                               "each in a tick or on a line of its own")  # fmt: skip
 
 
 def whole_steps(times: Any, dt: float, what: str) -> np.ndarray:

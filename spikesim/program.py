@@ -66,12 +66,13 @@ class Cells:
     ports: tuple[Port, ...] = ()
     injected: bool = False  # a stimulus injects current
     separate: bool = False  # the membrane is given each port's contribution by itself
-    graded: bool = False  # the membrane gives the size of the spike
+    graded: bool = False  # spikes have sizes, which the membrane gives, or the train
     largest_spike: int = 1
     limits: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))  # POISSON: fires if a word is below
     stream: int = 0
     train_steps: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))  # TRAIN: ascending
     train_ids: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    train_sizes: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))  # none where not graded
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Sources are used like a neuron model, ``net.population("input", 100, sim.Poisson
 added to a population, ``net.stimulate(exc, sim.PoissonDrive(rate=800.0, weight=87.8, receptor="exc"))``.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,7 +13,13 @@ from spikesim.errors import DescriptionError, KindError
 
 
 class Source(Description):
-    """Base of the models of populations that only send spikes."""
+    """Base of the models of populations that only send spikes. GRADED: their spikes have sizes, which multiply the weights."""
+
+    GRADED: ClassVar[bool] = False
+
+    def largest_spike(self) -> int:
+        """A bound on the size of a spike, whatever its sign."""
+        return 1
 
 
 class Poisson(Source):
@@ -29,11 +35,12 @@ class SpikeTrains(Source):
     """Given spikes: neuron ``ids[k]`` fires at ``times[k]``.
 
     times: float64 (n,), ms, multiples of the time step, the earliest one step; ids: int64 (n,), in any order.
-    A neuron fires at most once in a step.
+    A neuron fires at most once in a step. sizes: int32 (n,), not 0, of graded spikes, which multiply the weights; None where all are 1.
     """
 
     times: Any
     ids: Any
+    sizes: Any = None
 
     def check(self) -> None:
         times = frozen_array(self.times, "SpikeTrains.times", unit="ms")
@@ -48,6 +55,22 @@ class SpikeTrains(Source):
         order = np.lexsort((ids, times))
         object.__setattr__(self, "times", frozen_array(times[order], "SpikeTrains.times"))
         object.__setattr__(self, "ids", frozen_array(ids[order], "SpikeTrains.ids", dtype=np.int64))
+        object.__setattr__(self, "GRADED", self.sizes is not None)
+        if self.sizes is not None:
+            object.__setattr__(self, "sizes", frozen_array(self._checked_sizes(times)[order], "SpikeTrains.sizes", dtype=np.int32))
+
+    def largest_spike(self) -> int:
+        """The largest size."""
+        return int(np.abs(self.sizes.astype(np.int64)).max(initial=1)) if self.GRADED else 1
+
+    def _checked_sizes(self, times: np.ndarray) -> np.ndarray:
+        sizes = frozen_array(self.sizes, "SpikeTrains.sizes", dtype=np.int32)
+        if sizes.shape != times.shape:
+            raise DescriptionError(f"SpikeTrains: expected one size for each time, got shapes {sizes.shape} and {times.shape}")
+        if (sizes == 0).any():
+            raise DescriptionError(f"SpikeTrains.sizes: expected whole numbers other than 0, got 0 at index {int(np.argmax(sizes == 0))}; "
+                                   "leave spikes of size 0 out")  # fmt: skip
+        return sizes
 
 
 class Stimulus(Description):

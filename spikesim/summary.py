@@ -43,7 +43,7 @@ def memory_needed(network: Network, dt: float | None = None, *, procedural: bool
     needed = {"neurons": sum(len(p) * (NEURON_BYTES + 8.0 * variables[name]) for name, p in network.populations.items())}
     longest = {name: support(p.delay)[1] / dt if dt else 1.0 for name, p in network.projections.items()}
     slowest = max(longest, key=longest.__getitem__, default="")
-    graded = any(isinstance(p.model, Neuron) and p.model.GRADED for p in network.populations.values())
+    graded = any(p.model.GRADED for p in network.populations.values())
     needed[f"the longest delay, of {slowest!r}"] = (longest.get(slowest, 0.0) + 1.0) * sum(
         len(p) * (SPIKE_BYTES * (1.0 + graded) + (INPUT_BYTES * _receptors(p) if procedural else 0.0)) for p in network.populations.values()
     )

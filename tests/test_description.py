@@ -80,8 +80,8 @@ NUMBERS = st.sampled_from([np.float64, np.float32, np.int64, np.uint8])
 ANY_ARRAY = hnp.arrays(NUMBERS, hnp.array_shapes(min_dims=0, max_dims=2, min_side=0))
 ANY_FLOAT = st.floats(allow_nan=True, allow_infinity=True, allow_subnormal=True)
 EXAMPLES = [sim.LIF(), sim.IF(), sim.Uniform(0.0, 1.0), sim.ExponentialCurrent(tau=np.ones(3)), sim.FixedProbability(0.1),
-            sim.PairList([0], [1]), sim.SpikeTrains([1.0], [0]), sim.Dense(np.eye(2)), sim.Matrix(np.eye(2)), sim.Conv(np.ones((1, 1, 3))),
-            sim.Pool(2), sim.ConvTranspose(np.ones((1, 1, 3))), sim.Along(np.eye(2))]  # fmt: skip
+            sim.PairList([0], [1]), sim.SpikeTrains([1.0], [0], [2]), sim.Dense(np.eye(2)), sim.Matrix(np.eye(2)),
+            sim.Conv(np.ones((1, 1, 3))), sim.Pool(2), sim.ConvTranspose(np.ones((1, 1, 3))), sim.Along(np.eye(2))]  # fmt: skip
 
 
 def test_the_number_fields_are_all_found() -> None:
@@ -236,6 +236,7 @@ GIVEN = [
     (lambda a: sim.Poisson(rate=a), np.ones(4)),
     (lambda a: sim.SpikeTrains(a, np.arange(4)), np.ones(4)),
     (lambda a: sim.SpikeTrains(np.ones(4), a), np.arange(4)),
+    (lambda a: sim.SpikeTrains(np.ones(4), np.arange(4), a), np.arange(1, 5)),
     (lambda a: sim.StepCurrent(a, np.ones(4)), np.arange(4.0)),
     (lambda a: sim.StepCurrent(np.arange(4.0), a), np.ones(4)),
     (lambda a: sim.SampledCurrent(a, 1.0), np.ones(4)),
@@ -290,6 +291,7 @@ EQUAL = [
     (sim.LIF(tau_m=sim.Uniform(1, 2)), sim.LIF(tau_m=sim.Uniform(1.0, 2.0))),
     (sim.LIF(v_threshold=np.inf), sim.LIF(v_threshold=float("inf"))),
     (sim.SpikeTrains([2.0, 1.0], [0, 1]), sim.SpikeTrains([1, 2], (1, 0))),
+    (sim.SpikeTrains([2.0, 1.0], [0, 1], [5, -6]), sim.SpikeTrains([1, 2], (1, 0), [-6.0, 5.0])),
     (sim.Conv(np.ones((1, 1, 3, 3)), stride=2), sim.Conv(np.ones((1, 1, 3, 3), int), stride=(2, 2))),
     (sim.FixedIndegree(np.int64(3)), sim.FixedIndegree(3)),
     (sim.Matrix(np.eye(3)), sim.Matrix(np.eye(3).tolist())),

@@ -63,7 +63,7 @@ def network_of_everything() -> Network:
     learning = LoihiSTDP(a_plus=0.5, a_minus=-0.25, tau_plus=10.0, tau_minus=np.inf, epoch=3, sign="mixed", rounding="own")
     net.project(integers, integers, OneToOne(), weight=2.0, delay=1.0, plasticity=learning)
     noise = net.population("noise", 4, Poisson(rate=LogNormal(1.0, 0.1)))
-    trains = net.population("trains", (2, 6, 6), SpikeTrains([2.0, 1.0], [1, 0]))
+    trains = net.population("trains", (2, 6, 6), SpikeTrains([2.0, 1.0], [1, 0], [-3, 2**31 - 1]))
     function = SigmaDelta(function="clamp", quantum=Uniform(0.1, 0.2), least=[-1.0, -2.0, -np.inf, 0.0], burst=7, averaged=True,
                           parameters={"low": np.arange(4.0), "high": np.inf})  # fmt: skip
     parts = [net.population("function", 4, function, initial={"u": 3.0}), net.population("product", 4, Product(quantum=0.5)),

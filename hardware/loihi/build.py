@@ -78,7 +78,7 @@ def build(circuit: Circuit, core: np.ndarray, position: np.ndarray, chip: str, p
         targets=list_targets.astype(np.int32), weights=list_weights,
         route_starts=np.searchsorted(source[first][route], np.arange(circuit.neurons + 1)), routes=route, neuron=neuron,
         position=position, bits=bits, train_steps=circuit.train_steps, train_neurons=circuit.train_neurons,
-        rates=circuit.rates, probes=probes,
+        train_sizes=circuit.train_sizes, rates=circuit.rates, probes=probes,
     )  # fmt: skip
 
 

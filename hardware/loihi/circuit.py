@@ -40,7 +40,8 @@ class Circuit:
     starts: int64 (populations + 1,); inputs: for each population whether it is one; cells: int64 (neurons,) for each of `FIELDS`;
     rows: int64 (neurons + 1,), the synapses of neuron i are rows[i]:rows[i + 1] of targets (int32), weights (int16), delays
     (uint8, steps beyond one) and port (uint16); train_steps, train_neurons: int64, step (from 1 on) and neuron of given
-    spikes in time order; rates: float64 (neurons,), Hz, of Poisson inputs, 0 for all others; plastic: the projections that learn.
+    spikes in time order; train_sizes: int32, their sizes; rates: float64 (neurons,), Hz, of Poisson inputs, 0 for all others; plastic:
+    the projections that learn.
     """
 
     names: tuple[str, ...]
@@ -56,6 +57,7 @@ class Circuit:
     port: np.ndarray
     train_steps: np.ndarray
     train_neurons: np.ndarray
+    train_sizes: np.ndarray
     rates: np.ndarray
     plastic: tuple[Plastic, ...] = ()
 
@@ -178,16 +180,22 @@ def _check_signs(weights: np.ndarray, port: Port, projection: Projection) -> Non
                                "even (8 bits and a sign); divide it by sign, or use even weights")  # fmt: skip
 
 
-def _trains(populations: list[Population], starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and neurons of the spikes that the network itself holds, in time order."""
-    steps, neurons = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+def sizes_of(trains: SpikeTrains) -> np.ndarray:
+    """The sizes of given spikes, int32."""
+    return np.ones(len(trains.ids), np.int32) if trains.sizes is None else trains.sizes
+
+
+def _trains(populations: list[Population], starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steps, neurons and sizes of the spikes that the network itself holds, in time order."""
+    steps, neurons, sizes = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.int32)]
     for start, population in zip(starts, populations, strict=False):
         if isinstance(population.model, SpikeTrains):
             steps.append(np.rint(population.model.times).astype(np.int64))
             neurons.append(population.model.ids + start)
-    joined = np.concatenate(steps), np.concatenate(neurons)
-    order = np.lexsort(joined[::-1])
-    return joined[0][order], joined[1][order]
+            sizes.append(sizes_of(population.model))
+    when, who = np.concatenate(steps), np.concatenate(neurons)
+    order = np.lexsort((who, when))
+    return when[order], who[order], np.concatenate(sizes)[order]
 
 
 def _rates(populations: list[Population]) -> np.ndarray:

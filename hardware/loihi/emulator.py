@@ -13,6 +13,7 @@ from spikesim.hardware.loihi.image import ChipImage
 from spikesim.hardware.loihi.kernels import ALL, PLAIN, TILE, How, merge, run_blocks
 from spikesim.hardware.loihi.layout import layout_of, tiles_of
 from spikesim.hardware.loihi.learning import DRAWS, LavaDraws, keep, lava_seed, memory_of, tables_of
+from spikesim.hardware.loihi.payload import strongest
 from spikesim.machine import cores
 
 NONE = np.empty(0, np.int64)
@@ -47,10 +48,12 @@ class Emulator:
     """The state of an image: u, v of each compartment (int32), what is under way, what was learned, and the counts so far.
 
     bias: int64 (compartments,), in place of the image's own. seed: of the rounding of traces and weights that learn. threads: by
-    default as many as pay; the spikes do not depend on it, and where synapses learn one does it all.
+    default as many as pay; the spikes do not depend on it, and where synapses learn one does it all. strongest: the largest size of
+    the inputs' spikes.
     """
 
-    def __init__(self, image: ChipImage, *, bias: np.ndarray | None = None, seed: int = 0, threads: int | None = None) -> None:
+    def __init__(self, image: ChipImage, *, bias: np.ndarray | None = None, seed: int = 0, threads: int | None = None,
+                 strongest: int = 1) -> None:  # fmt: skip
         check_threads(threads, "Emulator")
         self.image = image
         wanted = max(1, threads or min(cores(), image.compartments // COMPARTMENTS_PER_THREAD))
@@ -59,12 +62,13 @@ class Emulator:
         self.tables = tables_of(image, *self.layout.learning)
         self.largest = int(np.diff(self.layout.blocks).max(initial=1)) * TILE  # compartments of a block
         self.longest = max(1, ROOM // (self.largest * len(self.layout.blocks)))  # steps of a call
-        self.reset(bias, seed)
+        self.reset(bias, seed, strongest)
 
-    def reset(self, bias: np.ndarray | None = None, seed: int = 0) -> None:
-        """Return to the start, with the image's own bias or another."""
+    def reset(self, bias: np.ndarray | None = None, seed: int = 0, strongest: int = 1) -> None:
+        """Return to the start, with the image's own bias or another, and input up to another size."""
+        self.strongest = strongest
         parameters = _parameters(self.image, bias)
-        self.how = how = _kernel_for(parameters, self.layout.widest)
+        self.how = how = _kernel_for(parameters, self.layout.widest * strongest)
         self.tiles = tiles_of(self.image, self.layout, parameters, how.plain)
         self.sums = np.zeros(self.layout.slots * len(self.tiles.shifts), np.int32)
         self.spikes = np.zeros(len(self.image.route_starts) - 1, np.int64)
@@ -85,27 +89,32 @@ class Emulator:
         return self.tiles.cells[self._cells(np.arange(self.image.compartments)) + TILE]
 
     def advance(self, steps: int, sent_steps: np.ndarray, sent_sources: np.ndarray, traced: np.ndarray | None = None, *,
-                weights_every: int = 0) -> Any:  # fmt: skip
+                sizes: np.ndarray | None = None, weights_every: int = 0) -> Any:  # fmt: skip
         """Run on; returns (steps, compartments) of all spikes, int64, and u and v of the ``traced`` compartments, int32 (steps, traced).
 
         sent_steps, sent_sources: int64, what input neurons send, in time order, steps counted as `step`, from 1 on. A spike below the
-        lower threshold is given as ~compartment, a negative number. weights_every: after so many steps each the weights that learn
-        are kept in ``samples``, int16 (steps // weights_every, synapses).
+        lower threshold is given as ~compartment, a negative number. sizes: int32, of what is sent, all 1 by default. weights_every: after
+        so many steps each the weights that learn are kept in ``samples``, int16 (steps // weights_every, synapses).
         """
         traced = np.empty(0, np.int64) if traced is None else traced
+        sizes = np.ones(len(sent_steps), np.int32) if sizes is None else sizes
+        if strongest(sizes) > self.strongest:
+            raise DescriptionError(f"Emulator: got a spike of size {strongest(sizes)}, was made for sizes up to {self.strongest}; reset it "
+                                   "with strongest=")  # fmt: skip
+        sent = sent_steps, sent_sources, sizes
         self.samples = np.empty((steps // weights_every if weights_every else 0, len(self.tables.place)), np.int16)
         numbers = np.stack([each.next(steps) for each in self.draws], axis=1) if self.draws else np.empty((steps, 0, DRAWS))
         self.lesson = self.tables, self.memory, numbers, self.seed, weights_every, self.samples, self.step
         made, last = [(NONE, NONE, *np.empty((2, 0, len(traced)), np.int32))], self.step + steps
         with ThreadPoolExecutor(max(1, self.threads - 1)) as pool:
             while self.step < last:
-                made.append(self._run(min(last - self.step, self.longest), sent_steps, sent_sources, traced, pool))
+                made.append(self._run(min(last - self.step, self.longest), sent, traced, pool))
         when, who, u, v = (np.concatenate(arrays) for arrays in zip(*made, strict=True))
-        sent = sent_sources[(sent_steps > last - steps) & (sent_steps <= last)]
-        self.spikes += np.bincount(np.concatenate([np.maximum(who, ~who), sent]), minlength=len(self.spikes))
+        came = sent_sources[(sent_steps > last - steps) & (sent_steps <= last)]
+        self.spikes += np.bincount(np.concatenate([np.maximum(who, ~who), came]), minlength=len(self.spikes))
         return (when, who), u, v
 
-    def _run(self, steps: int, sent_steps: np.ndarray, sent_sources: np.ndarray, traced: np.ndarray, pool: ThreadPoolExecutor) -> tuple:
+    def _run(self, steps: int, sent: tuple[np.ndarray, ...], traced: np.ndarray, pool: ThreadPoolExecutor) -> tuple:
         """Run on with all threads; returns steps and sources of all spikes, u and v."""
         blocks, lanes = self.layout.blocks, len(self.image.lanes)
         ring = self.layout.slots - 1, lanes, len(self.tiles.shifts) // lanes
@@ -119,7 +128,7 @@ class Emulator:
             own = np.flatnonzero((owner >= first) & (owner < last))
             cells, trace = self._cells(traced[own]), np.empty((steps, 2 * len(own)), np.int32)
             run_blocks(first, last, self.threads, (steps, self.step), self.how, ring, blocks, self.tiles, self.rows, self.sums,
-                       self.lesson, out, ends, sent_steps, sent_sources, np.concatenate([cells, cells + TILE]), trace, barrier)  # fmt: skip
+                       self.lesson, out, ends, *sent, np.concatenate([cells, cells + TILE]), trace, barrier)  # fmt: skip
             traces[:, :, own] = trace.reshape(steps, 2, -1).swapaxes(0, 1)
 
         shares = list(pairwise(np.linspace(0, len(blocks) - 1, self.threads + 1).astype(int).tolist()))

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikesim.hardware.loihi.circuit import NO_LOW
 from spikesim.hardware.loihi.image import ChipImage
 from spikesim.network import COUNTS, RATE, SPIKES
 from spikesim.recording import Counts, Rate, Recording, Spikes, Trace, Weights, recorded
@@ -12,7 +11,10 @@ from spikesim.recording import Counts, Rate, Recording, Spikes, Trace, Weights, 
 
 @dataclass(frozen=True)
 class Fired:
-    """Spikes in the order of steps and neurons: steps (from 1 on), neurons of the network, sizes (1, or -1 of ternary neurons)."""
+    """Spikes in the order of steps and neurons: steps (from 1 on), neurons of the network, sizes (of neurons 1, or -1 of ternary ones).
+
+    int64, and int32 for the sizes.
+    """
 
     steps: np.ndarray
     neurons: np.ndarray
@@ -28,10 +30,10 @@ class Traces:
     v: np.ndarray
 
 
-def in_order(*parts: tuple[np.ndarray, np.ndarray, np.ndarray | None], last: int) -> Fired:
-    """All spikes of the parts (steps, neurons, and sizes or None where all are 1) up to the step ``last``."""
-    steps, neurons = (np.concatenate([part[k] for part in parts]) for k in range(2))  # type: ignore[misc]
-    sizes = np.concatenate([np.ones(len(part[0]), np.int32) if part[2] is None else part[2] for part in parts])
+def in_order(*parts: Fired, last: int) -> Fired:
+    """All spikes of the parts, which need not be in order, up to the step ``last``."""
+    steps, neurons = np.concatenate([part.steps for part in parts]), np.concatenate([part.neurons for part in parts])
+    sizes = np.concatenate([part.sizes for part in parts])
     order = np.lexsort((neurons, steps))
     order = order[steps[order] <= last]
     return Fired(steps[order], neurons[order], sizes[order].astype(np.int32))
@@ -44,16 +46,8 @@ def traced(image: ChipImage) -> np.ndarray:
     return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
 
 
-def ternary(image: ChipImage) -> np.ndarray:
-    """The neurons that send negative spikes, too, bool (neurons,)."""
-    made = np.zeros(image.neurons, bool)
-    made[image.neuron] = image.cells["vth_low"] != NO_LOW
-    return made
-
-
 def recording_of(image: ChipImage, steps: int, fired: Fired, traces: Traces, weights: dict[str, Weights]) -> Recording:
     """What the probes ask for."""
-    graded = ternary(image)
     spikes, sampled, rates, counts = {}, {}, {}, {}
     for probe in image.probes:
         start = int(image.starts[image.names.index(probe.population)])
@@ -61,8 +55,9 @@ def recording_of(image: ChipImage, steps: int, fired: Fired, traces: Traces, wei
         own = np.isin(fired.neurons, start + ids)
         when, who = fired.steps[own], fired.neurons[own] - start
         if probe.variable == SPIKES:
-            sizes = fired.sizes[own] if graded[start] else None
-            spikes[probe.population] = Spikes(when.astype(float), who, ids, sizes)  # type: ignore[arg-type]
+            sizes = fired.sizes[own]
+            graded = {"sizes": sizes} if (sizes != 1).any() else {}
+            spikes[probe.population] = Spikes(when.astype(float), who, ids, **graded)
         elif probe.variable == COUNTS:
             counts[probe.population] = Counts(ids, np.bincount(who, minlength=probe.stop)[ids])
         elif probe.variable == RATE:

@@ -44,6 +44,7 @@ class ChipImage:
     | position | (cores, 3) int64 | chip, x, y of the core's tile |
     | bits | (cores,) int64 | synaptic memory in use |
     | train_steps, train_neurons | (spikes,) int64 | spikes that the inputs send, by steps from 1 on and numbers in the network |
+    | train_sizes | (spikes,) int32 | their sizes, not 0 |
     | rates | (neurons,) float64 | of Poisson inputs, Hz at steps of 1 ms |
 
     names, shapes, starts, inputs: the populations of the network, as in `Circuit`; probes: what to record; plastic: projections that learn.
@@ -77,6 +78,7 @@ class ChipImage:
     bits: np.ndarray
     train_steps: np.ndarray
     train_neurons: np.ndarray
+    train_sizes: np.ndarray
     rates: np.ndarray
     probes: tuple[Probed, ...] = ()
     plastic: tuple[Plastic, ...] = ()

@@ -21,7 +21,7 @@ DTYPES = {
     "port_lane": np.int64, "port_population": np.int64, "port_plastic": np.int64,
     "targets": np.int32, "weights": np.int16, "route_starts": np.int64,
     "routes": np.int64, "neuron": np.int64, "position": np.int64, "bits": np.int64, "train_steps": np.int64, "train_neurons": np.int64,
-    "rates": np.float64,
+    "train_sizes": np.int32, "rates": np.float64,
 }  # fmt: skip
 
 
@@ -90,9 +90,10 @@ def _faults(image: ChipImage) -> Any:
         yield bool(((array < low) | (array >= high)).any()), f"{name} lie outside {low} to {high - 1}"
     yield len(image.run_port) != len(image.run_delay) or len(image.weights) != len(image.targets), "runs or synapses differ in number"
     yield (
-        len(image.axon_base) != len(image.axon_list) or image.train_steps.shape != image.train_neurons.shape,
+        len(image.axon_base) != len(image.axon_list) or not image.train_steps.shape == image.train_neurons.shape == image.train_sizes.shape,
         "axons or trains differ in number",
     )
+    yield bool((image.train_sizes == 0).any()), "train_sizes are 0"
     yield bool((np.diff(image.train_steps) < 0).any()), "trains are not in order"
     yield image.rates.shape != (len(is_input),) or not bool(((image.rates >= 0) & (image.rates <= 1e3)).all()), "rates are not 0 to 1000 Hz"
     yield _reaches_beyond(image), "targets lie outside their core"

@@ -67,7 +67,7 @@ def update_any(cells, first, raw, fired, touched):
     for j in range(SPAN):
         i = first + j
         u = np.int64(cells[i + U]) * cells[i + KEEP_U]
-        u = ((u + ((u >> 63) & 4095)) >> 12) + (np.int64(raw[j]) << 6)
+        u = np.int64(np.int32(((u + ((u >> 63) & 4095)) >> 12) + (np.int64(raw[j]) << 6)))  # Lava adds in 32 bits
         u = u - 16777216 if u > 8388608 else u + 16777216 if u <= -8388608 else u
         v = np.int64(cells[i + V]) * cells[i + KEEP_V]
         v = ((v + ((v >> 63) & 4095)) >> 12) + u + cells[i + BIAS]
@@ -166,8 +166,10 @@ def look_ahead(out, k, last, offset, rows):
 
 
 @njit
-def deliver(out, first, last, t, ring, offset, rows, sums, base):
+def deliver(out, sizes, first, last, t, ring, offset, rows, sums, base):
     """Add the synapses of the spikes out[first:last], sent in step ``t``, to the sums of a block, whose rows count from ``offset``.
+
+    sizes: of the spikes, which multiply the weights, or None where their sign tells it.
 
     A row is a head, with count, lane and delay, and so many synapses with target and weight, and so on. rows: its starts and words,
     and their addresses; to take these here would count the arrays' users each time, in a place that threads compete for.
@@ -177,7 +179,10 @@ def deliver(out, first, last, t, ring, offset, rows, sums, base):
     for k in range(first, last):
         look_ahead(out, k, last, offset, rows)
         source = out[k]
-        sign = np.int64(1) if source >= 0 else np.int64(-1)
+        if sizes is None:
+            size = np.int64(1) if source >= 0 else np.int64(-1)
+        else:
+            size = np.int64(sizes[k])
         at = np.uint64(offset + max(source, ~source))
         i, stop = np.uint64(starts[at]), np.uint64(starts[at + np.uint64(1)])
         while i < stop:
@@ -188,7 +193,7 @@ def deliver(out, first, last, t, ring, offset, rows, sums, base):
             place = np.uint64((slot * depth + (head >> 16 & 255)) * padded + base)
             while i < end:
                 word = words[i]
-                sums[place + np.uint64(word & 0xFFFF)] += sign * (word >> 16)
+                sums[place + np.uint64(word & 0xFFFF)] += size * (word >> 16)
                 i += np.uint64(1)
 
 
@@ -214,7 +219,7 @@ def study(t, lesson, weights):
 
 @kernel
 def run_blocks(first_block, last_block, threads, chunk, how, ring, blocks, tiles, rows, sums, lesson, out, ends, sent_steps,
-               sent_sources, traced, trace, barrier):  # fmt: skip
+               sent_sources, sent_sizes, traced, trace, barrier):  # fmt: skip
     """Run the blocks first..last, those of one of the ``threads``, through chunk[0] steps, the first of which is step chunk[1] + 1.
 
     blocks: int64 (blocks + 1,), their first tiles. out: int32 (blocks, room), spikes; ends: int64 (blocks, steps + 1), where those
@@ -242,8 +247,8 @@ def run_blocks(first_block, last_block, threads, chunk, how, ring, blocks, tiles
         for block in range(first_block, last_block):
             base, offset = blocks[block] * TILE, block * rows.sources
             for other in range(len(blocks) - 1):
-                deliver(out[other], ends[other, n], ends[other, n + 1], t, ring, offset, table, sums, base)
-            deliver(sent_sources, begin, cursor, t, ring, offset, table, sums, base)
+                deliver(out[other], None, ends[other, n], ends[other, n + 1], t, ring, offset, table, sums, base)
+            deliver(sent_sources, sent_sizes, begin, cursor, t, ring, offset, table, sums, base)
         if len(lesson[0].epoch):
             for block in range(len(blocks) - 1):
                 note_all(out[block], ends[block, n], ends[block, n + 1], t, lesson)

@@ -8,13 +8,14 @@ import numpy as np
 
 from spikesim.errors import UnsupportedError
 from spikesim.hardware.loihi.circuit import NO_LOW, Circuit
+from spikesim.hardware.loihi.fired import Fired
 from spikesim.hardware.loihi.lava_network import HOLDING, LEARNING, LIF, RESET, TERNARY, LavaCells, LavaLinks, LavaNetwork
 from spikesim.hardware.loihi.learning import lava_seed
 from spikesim.hardware.loihi.plastic import Plastic
 from spikesim.hardware.loihi.weights import EXCITATORY, INHIBITORY, MIXED, RANGES, sign_mode
 
 KINDS = (LIF, TERNARY, RESET, HOLDING)
-SIGNED = 2  # bits of a message that is -1, 0 or 1; with none Lava takes every spike for 1
+SIGNED, PAYLOAD = 2, 32  # bits of a message that is -1, 0 or 1, and of any size; with none Lava takes every spike for 1
 ENDLESS = 2.0**60  # a time constant that is whole, which Lava asks for, and of which no step takes anything
 
 
@@ -31,24 +32,31 @@ class LavaForm:
     learned: tuple[np.ndarray, ...] = ()
 
 
-def lava_form(circuit: Circuit, steps: int, *, seed: int = 0) -> LavaForm:
-    """The processes that compute what the circuit does in ``steps`` steps; seed: of the rounding of traces that learn."""
+def lava_form(circuit: Circuit, steps: int, *, seed: int = 0, graded: bool = False) -> LavaForm:
+    """The processes that compute what the circuit does in ``steps`` steps.
+
+    seed: of the rounding of traces that learn; graded: the inputs will send spikes of other sizes than 1, as the circuit's own may.
+    """
+    graded = graded or bool((circuit.train_sizes != 1).any())
     process, keys = _grouped(circuit)
     order = np.argsort(process, kind="stable")
     counts = np.bincount(process, minlength=len(keys) + 1)
     number = np.empty(circuit.neurons, np.int64)
     number[order] = np.arange(circuit.neurons) - np.repeat(np.cumsum(counts) - counts, counts)
     cells = tuple(_cells(circuit, key, np.flatnonzero(process == at)) for at, key in enumerate(keys))
-    sent = _sent(number, int(counts[-1]), steps, circuit.train_steps, circuit.train_neurons)
-    links, (learning, learned) = _links(circuit, process, number, keys), _learning_links(circuit, process, number, seed)
+    sent = _sent(number, int(counts[-1]), steps, Fired(circuit.train_steps, circuit.train_neurons, circuit.train_sizes))
+    links, (learning, learned) = (
+        _links(circuit, process, number, _message_bits(keys, graded=graded)),
+        _learning_links(circuit, process, number, seed),
+    )
     return LavaForm(LavaNetwork(cells, (*links, *learning), (sent,) if counts[-1] else ()), process, number, tuple(learned))
 
 
-def side_by_side(form: LavaForm, circuit: Circuit, steps: int, bias: np.ndarray, sent: Sequence[tuple[np.ndarray, np.ndarray]],
+def side_by_side(form: LavaForm, circuit: Circuit, steps: int, bias: np.ndarray, sent: Sequence[Fired],
                  kept: tuple[np.ndarray, ...]) -> LavaNetwork:  # fmt: skip
     """Copies of a network as one, for Lava's cost is by process: cells and inputs of a process one copy after the other.
 
-    bias: int64 (copies, neurons); sent: for each copy (steps, neurons) of its inputs' spikes; kept: for each process the cells of a
+    bias: int64 (copies, neurons); sent: for each copy its inputs' spikes; kept: for each process the cells of a
     copy of which u and v are to be told.
     """
     copies, cells, inputs = len(bias), [], []
@@ -57,16 +65,16 @@ def side_by_side(form: LavaForm, circuit: Circuit, steps: int, bias: np.ndarray,
         parameters = {name: np.tile(value, copies) if isinstance(value, np.ndarray) else value for name, value in each.parameters.items()}
         cells.append(LavaCells(each.kind, copies * each.size, parameters | {"bias_mant": mantissa, "bias_exp": exponent}))
     for array in form.network.inputs:
-        inputs.append(np.concatenate([_sent(form.number, len(array), steps, *each) for each in sent]))
+        inputs.append(np.concatenate([_sent(form.number, len(array), steps, each) for each in sent]))
     told = tuple((each.size * np.arange(copies)[:, None] + own).reshape(-1) for each, own in zip(form.network.cells, kept, strict=True))
     return replace(form.network, cells=tuple(cells), inputs=tuple(inputs), copies=copies, traced=told)
 
 
-def _sent(number: np.ndarray, size: int, steps: int, when: np.ndarray, who: np.ndarray) -> np.ndarray:
+def _sent(number: np.ndarray, size: int, steps: int, sent: Fired) -> np.ndarray:
     """What the inputs send, int32 (size, steps)."""
     made = np.zeros((size, steps), np.int32)
-    early = when <= steps
-    made[number[who[early]], when[early] - 1] = 1
+    early = sent.steps <= steps
+    made[number[sent.neurons[early]], sent.steps[early] - 1] = sent.sizes[early]
     return made
 
 
@@ -117,9 +125,13 @@ def mantissa_and_exponent(bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mantissa, exponent
 
 
-def _links(circuit: Circuit, process: np.ndarray, number: np.ndarray, cells: list[tuple]) -> list[LavaLinks]:
+def _message_bits(keys: list[tuple], *, graded: bool) -> list[int]:
+    """Of what each process sends, the inputs last."""
+    return [SIGNED if KINDS[key[0]] == TERNARY else 0 for key in keys] + [PAYLOAD if graded else 0]
+
+
+def _links(circuit: Circuit, process: np.ndarray, number: np.ndarray, message_bits: list[int]) -> list[LavaLinks]:
     """A connection process for each pair of processes, exponent and kind of sign; each port that rounds its sum has its own."""
-    signed = [KINDS[key[0]] == TERNARY for key in cells] + [False]
     exponents, plastic = _of_ports(circuit)
     sources, exponent = circuit.sources, exponents[circuit.port]
     if len(sources) == 0:
@@ -137,7 +149,7 @@ def _links(circuit: Circuit, process: np.ndarray, number: np.ndarray, cells: lis
             delays = circuit.delays[part].astype(np.int64)
             made.append(LavaLinks(key[0], key[1], circuit.weights[part].astype(np.int64), number[sources[part]],
                                   number[circuit.targets[part]], delays if circuit.delays[own].any() else None, key[2],
-                                  mode=(MIXED, EXCITATORY, INHIBITORY)[key[3]], message_bits=SIGNED if signed[key[0]] else 0))  # fmt: skip
+                                  mode=(MIXED, EXCITATORY, INHIBITORY)[key[3]], message_bits=message_bits[key[0]]))  # fmt: skip
     return made
 
 

@@ -29,6 +29,7 @@ class Chip:
     traces: Limit | None
     delay: Limit
     refractory: Limit
+    payload: Limit
     chips: Limit
     mesh: tuple[int, int]  # tiles east-west, north-south
     cores_per_tile: int
@@ -50,6 +51,7 @@ LOIHI1 = Chip(
     traces=Limit(3, "postsynaptic traces a compartment (y1, y2, y3)", DAVIES),
     delay=Limit(62, "steps beyond one", DAVIES),
     refractory=Limit(63, "steps after the spike", NENGO),
+    payload=Limit(0, "bits of a spike's size", DAVIES),
     chips=Limit(16_384, "chips of the spike protocol", DAVIES),
     mesh=(8, 4),  # 32 tiles; the shape is inferred, not published
     cores_per_tile=4,
@@ -66,6 +68,7 @@ LOIHI2 = Chip(
     traces=None,
     delay=Limit(62, "steps beyond one", "lava-nc 0.10.0: delays 0 to 63, of which Loihi 1 uses 62"),
     refractory=Limit(63, "steps after the spike", NENGO),
+    payload=Limit(32, "bits of a spike's size", BRIEF),
     chips=Limit(16_384, "chips; that of Loihi 1, none is published", DAVIES),
     mesh=(8, 4),
     cores_per_tile=4,

@@ -10,8 +10,10 @@ from spikesim.connectivity.structured import Conv, Pool
 from spikesim.errors import CapacityError, DescriptionError, KindError, UnsupportedError, unknown_name
 from spikesim.hardware.loihi.build import build, formats_of
 from spikesim.hardware.loihi.circuit import Circuit, circuit_of
+from spikesim.hardware.loihi.fired import Fired
 from spikesim.hardware.loihi.image import ChipImage, Probed
 from spikesim.hardware.loihi.limits import BLOCK, HEADER, STATE_BITS, WORD, Chip, chip_named
+from spikesim.hardware.loihi.payload import check_sizes
 from spikesim.hardware.loihi.report import MappingReport, core_use, traffic_of
 from spikesim.hardware.partition import METHODS, Hypergraph, Room, messages, partition
 from spikesim.hardware.place import place, positions, travel
@@ -36,6 +38,7 @@ def map_network(network: Network, *, chip: str = "loihi1", seed: int = 0, rates:
     circuit = circuit_of(network, seed=seed)
     check_neurons(circuit, what)
     check_traces(circuit, what)
+    check_sizes(what, circuit, Fired(circuit.train_steps, circuit.train_neurons, circuit.train_sizes))
     rate = rates_of(circuit, rates)
     graph = graph_of(circuit, rate)
     probes = probes_of(network)

@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 
 from spikesim.errors import DescriptionError, KindError, UnsupportedError, unknown_name
+from spikesim.hardware.loihi.circuit import sizes_of
 from spikesim.hardware.loihi.emulator import Activity, Emulator, check_threads
-from spikesim.hardware.loihi.fired import Traces, in_order, recording_of, traced, weights_of
+from spikesim.hardware.loihi.fired import Fired, Traces, in_order, recording_of, traced, weights_of
 from spikesim.hardware.loihi.image import ChipImage
+from spikesim.hardware.loihi.limits import chip_named
+from spikesim.hardware.loihi.payload import MOST, check_input, check_sizes, strongest
 from spikesim.kernel import kernel
 from spikesim.random import SOURCE, check_seed, stream, word_of
 from spikesim.recording import Recording
@@ -22,7 +25,7 @@ def run_image(image: ChipImage, steps: int, *, inputs: Any = None, currents: Any
               weights_every: int | None = None, threads: int | None = None, **options: Any) -> Recording:  # fmt: skip
     """Run ``steps`` steps (of 1 ms) from the start and return what the network's probes ask for, as `Recording`.
 
-    inputs: for each input population `SpikeTrains`, or an array (steps, size) that is not 0 where a neuron fires, in place of
+    inputs: for each input population `SpikeTrains`, or an array (steps, size) that is not 0 where a neuron fires (size 1), in place of
     the image's own trains or Poisson processes, which ``seed`` draws as the engines do. currents: for each population whole numbers
     (size,) that are added to its bias in this run. backend: "emulator", whose ``threads`` are by default as many as pay (the
     spikes do not depend on it), or "lava", whose ``options`` are those of `spikesim.hardware.loihi.lava.run_lava`. Weights that learn
@@ -64,53 +67,70 @@ def interval(given: Any, steps: int) -> int:
     return int(given)
 
 
-def emulate(image: ChipImage, steps: int, sent: tuple[np.ndarray, np.ndarray], bias: np.ndarray | None = None, *, seed: int = 0,
+def emulate(image: ChipImage, steps: int, sent: Fired, bias: np.ndarray | None = None, *, seed: int = 0,
             weights_every: int | None = None, threads: int | None = None) -> tuple[Recording, Activity]:  # fmt: skip
-    """The recording and what each core did; sent: (steps, neurons) of the inputs' spikes, in time order."""
-    emulator = Emulator(image, bias=bias, seed=seed, threads=threads)
+    """The recording and what each core did; sent: the inputs' spikes."""
+    emulator = Emulator(image, bias=bias, seed=seed, threads=threads, strongest=strongest(sent.sizes))
     return record(emulator, steps, sent, weights_every), emulator.activity
 
 
-def record(emulator: Emulator, steps: int, sent: tuple[np.ndarray, np.ndarray], weights_every: int | None = None) -> Recording:
+def record(emulator: Emulator, steps: int, sent: Fired, weights_every: int | None = None) -> Recording:
     """The recording of ``steps`` steps of an emulator at the start."""
     every = steps if weights_every is None else weights_every
     image, wanted = emulator.image, traced(emulator.image)
     source = image.source_of_neuron
-    (when, who), u, v = emulator.advance(steps, sent[0], source[sent[1]], source[wanted], weights_every=every)
-    fired = in_order((when, image.neuron[np.maximum(who, ~who)], np.where(who < 0, -1, 1)), (*sent, None), last=steps)
+    if emulator.layout.widest * strongest(sent.sizes) > MOST:  # else no input can be as large
+        from spikesim.hardware.loihi.run_lava import circuit_of_image
+
+        check_input(circuit_of_image(image), sent)
+    (when, who), u, v = emulator.advance(steps, sent.steps, source[sent.neurons], source[wanted], sizes=sent.sizes, weights_every=every)
+    fired = in_order(Fired(when, image.neuron[np.maximum(who, ~who)], np.where(who < 0, -1, 1)), sent, last=steps)
     tables = emulator.tables
     weights = weights_of(image, tables.projection[tables.ends[0]], tables.neuron[tables.ends], emulator.samples, every)
     return recording_of(image, steps, fired, Traces(wanted, u, v), weights)
 
 
-def sent_spikes(image: ChipImage, inputs: Any, steps: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """(steps, neurons), int64 in time order, of what the input populations send."""
+def sent_spikes(image: ChipImage, inputs: Any, steps: int, seed: int = 0) -> Fired:
+    """What the input populations send."""
     check_seed(seed)
     if inputs is not None and not isinstance(inputs, Mapping):
         raise KindError(f"run: inputs must map input populations to SpikeTrains or arrays, got {inputs!r}")
     known = [name for name, is_input in zip(image.names, image.inputs, strict=True) if is_input]
-    when, who = [image.train_steps], [image.train_neurons]
-    for name, given in (inputs or {}).items():
+    made = [Fired(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))]
+    for name in inputs or {}:
         if name not in known:
             raise unknown_name("input population", name, known, where="run: inputs")
+    for name in known:
         at = image.names.index(name)
-        start, stop = image.starts[at : at + 2]
-        own = (who[0] >= start) & (who[0] < stop)
-        when[0], who[0] = when[0][~own], who[0][~own]
-        found = _of_input(given, int(stop - start), name)
-        when.append(found[0])
-        who.append(found[1] + start)
-    for at, name in enumerate(image.names):
-        start, stop = image.starts[at : at + 2]
-        if name not in (inputs or {}) and image.rates[start:stop].any():
-            limits = np.rint(np.minimum(image.rates[start:stop] * 1e-3, 1.0) * 2.0**32).astype(np.uint64)
-            found = poisson_spikes(limits, np.uint64(seed), stream(SOURCE, at), steps)
-            when.append(found[0])
-            who.append(found[1] + start)
-    times, neurons = np.concatenate(when), np.concatenate(who)
-    order = np.lexsort((neurons, times))
-    order = order[times[order] <= steps]
-    return times[order], neurons[order]
+        if name in (inputs or {}):
+            made.append(_of_input(image, at, (inputs or {})[name]))
+        else:
+            made.append(_own_spikes(image, at, steps, np.uint64(seed)))
+    sent = in_order(*made, last=steps)
+    _check_once(image, sent)
+    check_sizes(chip_named(image.chip), image, sent)
+    return sent
+
+
+def _own_spikes(image: ChipImage, at: int, steps: int, seed: np.uint64) -> Fired:
+    """What an input population sends by itself: the image's trains, or what Poisson sources draw."""
+    start, stop = image.starts[at : at + 2]
+    own = (image.train_neurons >= start) & (image.train_neurons < stop)
+    if not image.rates[start:stop].any():
+        return Fired(image.train_steps[own], image.train_neurons[own], image.train_sizes[own])
+    limits = np.rint(np.minimum(image.rates[start:stop] * 1e-3, 1.0) * 2.0**32).astype(np.uint64)
+    when, who = poisson_spikes(limits, seed, stream(SOURCE, at), steps)
+    return Fired(when, who + start, np.ones(len(who), np.int32))
+
+
+def _check_once(image: ChipImage, sent: Fired) -> None:
+    """Raise for a neuron that fires twice in a step."""
+    twice = (np.diff(sent.steps) == 0) & (np.diff(sent.neurons) == 0)
+    if twice.any():
+        neuron, step = sent.neurons[np.argmax(twice)], sent.steps[np.argmax(twice)]
+        at = int(np.searchsorted(image.starts, neuron, side="right")) - 1
+        raise DescriptionError(f"run: input population {image.names[at]!r}: neuron {neuron - image.starts[at]} fires twice in step {step}; "
+                               "give it one spike a step")  # fmt: skip
 
 
 @kernel
@@ -125,19 +145,21 @@ def poisson_spikes(limits, seed, stream, steps):
     return np.array(when), np.array(who)
 
 
-def _of_input(given: Any, size: int, name: str) -> tuple[np.ndarray, np.ndarray]:
+def _of_input(image: ChipImage, at: int, given: Any) -> Fired:
+    """What an input population is given to send."""
+    name, start, size = image.names[at], image.starts[at], int(image.starts[at + 1] - image.starts[at])
     if isinstance(given, SpikeTrains):
         if len(given.ids) and given.ids.max() >= size:
             raise DescriptionError(f"run: inputs[{name!r}]: SpikeTrains.ids must lie in 0..{size - 1}, got {given.ids.max()}")
         steps = np.rint(given.times).astype(np.int64)
         if np.any(steps != given.times):
             raise DescriptionError(f"run: inputs[{name!r}]: SpikeTrains.times must be whole numbers of steps")
-        return steps, given.ids
+        return Fired(steps, given.ids + start, sizes_of(given))
     array = np.asarray(given)
     if array.ndim != 2 or array.shape[1] != size or array.dtype.kind not in "biuf":
         raise DescriptionError(f"run: inputs[{name!r}]: expected SpikeTrains or an array (steps, {size}), got shape {array.shape}")
     steps, ids = np.nonzero(array)
-    return steps + 1, ids
+    return Fired(steps + 1, ids + start, np.ones(len(ids), np.int32))
 
 
 def run_bias(image: ChipImage, currents: Any) -> np.ndarray | None:

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from spikesim.hardware.loihi.circuit import Circuit, Port
-from spikesim.hardware.loihi.fired import Traces, in_order, recording_of, traced, weights_of
+from spikesim.hardware.loihi.fired import Fired, Traces, in_order, recording_of, traced, weights_of
 from spikesim.hardware.loihi.image import ChipImage, ranges
 from spikesim.hardware.loihi.lava import run_lava
 from spikesim.hardware.loihi.lava_form import LavaForm, lava_form, side_by_side
 from spikesim.hardware.loihi.lava_network import LavaResult
+from spikesim.hardware.loihi.payload import check_input
 from spikesim.recording import Recording, Weights, recorded
 
 
@@ -38,14 +39,17 @@ def circuit_of_image(image: ChipImage) -> Circuit:
     return Circuit(image.names, image.shapes, image.starts, image.inputs, cells, ports,
                    np.searchsorted(sources[order], np.arange(image.neurons + 1)), targets[order].astype(np.int32),
                    image.weights[picked][order], image.run_delay[run][order], image.run_port[run][order],
-                   np.empty(0, np.int64), np.empty(0, np.int64), image.rates, image.plastic)  # fmt: skip
+                   np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32), image.rates, image.plastic)  # fmt: skip
 
 
-def run_in_lava(image: ChipImage, steps: int, sent: Sequence[tuple[np.ndarray, np.ndarray]], biases: Sequence[np.ndarray | None], *,
+def run_in_lava(image: ChipImage, steps: int, sent: Sequence[Fired], biases: Sequence[np.ndarray | None], *,
                 seed: int, weights_every: int, **options: Any) -> list[Recording]:  # fmt: skip
     """A recording for each of the runs, which ``sent`` and ``biases`` are for: copies of the image side by side in one run of Lava."""
     circuit = circuit_of_image(image)
-    form = lava_form(circuit, steps, seed=seed)
+    graded = [each for each in sent if (each.sizes != 1).any()]
+    for each in graded:
+        check_input(circuit, each)
+    form = lava_form(circuit, steps, seed=seed, graded=bool(graded))
     bias = np.stack([_by_neuron(image, circuit.cells["bias"], bias) for bias in biases])
     wanted = traced(image)
     kept = tuple(np.unique(form.number[wanted[form.process[wanted] == at]]) for at in range(len(form.network.cells)))
@@ -63,15 +67,15 @@ def _by_neuron(image: ChipImage, own: np.ndarray, bias: np.ndarray | None) -> np
     return made
 
 
-def _recording(image: ChipImage, form: LavaForm, result: LavaResult, steps: int, run: int, runs: int, sent: tuple[np.ndarray, np.ndarray],
+def _recording(image: ChipImage, form: LavaForm, result: LavaResult, steps: int, run: int, runs: int, sent: Fired,
                wanted: np.ndarray, kept: tuple[np.ndarray, ...]) -> Recording:  # fmt: skip
     """That of one of the ``runs`` that a result is of."""
-    parts: list[Any] = [(*sent, None)]
+    parts = [sent]
     for at, spikes in enumerate(result.spikes):
         members = np.flatnonzero(form.process == at)
         own = spikes.reshape(steps, runs, len(members))[:, run]
         fired, number = np.nonzero(own)
-        parts.append((fired + 1, members[number], own[fired, number]))
+        parts.append(Fired(fired + 1, members[number], own[fired, number]))
     traces = np.zeros((2, steps, len(wanted)), np.int64)
     for at in np.unique(form.process[wanted]):
         here = form.process[wanted] == at

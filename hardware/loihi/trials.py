@@ -9,14 +9,16 @@ import numpy as np
 
 from spikesim.errors import DescriptionError, KindError
 from spikesim.hardware.loihi.emulator import Emulator
+from spikesim.hardware.loihi.fired import Fired
 from spikesim.hardware.loihi.image import ChipImage
+from spikesim.hardware.loihi.payload import strongest
 from spikesim.hardware.loihi.run import check_backend, interval, record, run_bias, sent_spikes
 from spikesim.machine import cores
 from spikesim.recording import Recording
 
 SYNAPSES = 25_000_000  # of all copies in one run of Lava, which takes some 50 bytes for each
 
-Run = tuple[tuple[np.ndarray, np.ndarray], np.ndarray | None, int]  # the inputs' spikes, the bias, and the seed
+Run = tuple[Fired, np.ndarray | None, int]  # the inputs' spikes, the bias, and the seed
 
 
 def run_trials(image: ChipImage, steps: int, *, inputs: Mapping[str, Any] | None = None, currents: Mapping[str, Any] | None = None,
@@ -65,7 +67,7 @@ def _emulated(image: ChipImage, steps: int, runs: list[Run], every: int, threads
     def work(worker: int) -> list[Recording]:
         emulator, made = copy(first), []  # what does not change is shared
         for sent, bias, seed in runs[worker::workers]:
-            emulator.reset(bias, seed)
+            emulator.reset(bias, seed, strongest(sent.sizes))
             made.append(record(emulator, steps, sent, every))
         return made
 

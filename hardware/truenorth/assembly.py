@@ -13,6 +13,7 @@ from spikesim.hardware.truenorth.limits import MOST_CHIPS, REACH
 from spikesim.hardware.truenorth.partition import Wiring
 from spikesim.hardware.truenorth.placement import hops, place
 from spikesim.hardware.truenorth.report import MappingReport
+from spikesim.hardware.unroll import refuse_sizes
 from spikesim.network import Network
 from spikesim.neurons.model import Neuron
 from spikesim.neurons.truenorth import LARGEST_THRESHOLD, Rules
@@ -101,6 +102,7 @@ def _inputs(network: Network, plan: Plan, starts: dict[str, int], neurons: int) 
         first, size, model = starts[name] - neurons, len(population), population.model
         own = lines[(lines[:, 0] >= first) & (lines[:, 0] < first + size)] - np.array([first, 0, 0, 0])
         if isinstance(model, SpikeTrains):
+            refuse_sizes(model, f"population {name!r}")
             ticks = np.rint(model.times).astype(np.int64)
             if not np.array_equal(ticks, model.times):
                 raise UnsupportedError(

@@ -14,6 +14,7 @@ from spikesim.errors import DescriptionError, KindError, unknown_name
 from spikesim.hardware.truenorth import kernels
 from spikesim.hardware.truenorth.image import ChipImage, Inputs, target_cores
 from spikesim.hardware.truenorth.limits import CHIP_HEIGHT, CHIP_WIDTH, SLOTS, WORDS
+from spikesim.hardware.unroll import refuse_sizes
 from spikesim.kernel import kernel
 from spikesim.machine import cores
 from spikesim.neurons.truenorth import Rules
@@ -221,6 +222,7 @@ def _spikes(ticks: np.ndarray, ids: np.ndarray, watched: np.ndarray) -> Spikes:
 def _given(value: Any, lines: Inputs, what: str, tick: int, steps: int) -> np.ndarray:
     """Ticks and lines of an input's spikes, int64 (n, 2)."""
     if isinstance(value, SpikeTrains):
+        refuse_sizes(value, what)
         ticks = np.rint(value.times).astype(np.int64) - 1
         if (np.abs(ticks + 1 - value.times) > 1e-6).any():
             raise DescriptionError(

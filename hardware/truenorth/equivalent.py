@@ -7,6 +7,7 @@ import numpy as np
 from spikesim.connectivity.rules import PairList
 from spikesim.errors import DescriptionError, UnsupportedError
 from spikesim.hardware.truenorth.image import ChipImage, target_cores
+from spikesim.hardware.unroll import refuse_sizes
 from spikesim.network import Network
 from spikesim.neurons.truenorth import RESETS, TrueNorth
 from spikesim.population import Population
@@ -28,6 +29,7 @@ def equivalent_network(image: ChipImage, trains: Mapping[str, SpikeTrains] | Non
     _recurrent(network, image, places)
     for name, lines in image.inputs.items():
         given = trains[name] if trains and name in trains else SpikeTrains(lines.train[:, 0] + 1.0, lines.train[:, 1])
+        refuse_sizes(given, f"equivalent_network: trains[{name!r}]")
         source = network.population(f"input {name}", lines.size, given)
         _connect(network, image, places, source, lines.targets[:, 0], lines.targets[:, 1], lines.targets[:, 2], lines.targets[:, 3])
     return network

@@ -137,4 +137,6 @@ def _trains(population: Population, place: dict[str, Any], dt: float) -> Cells:
     if twice.any():
         at = int(np.argmax(twice))
         raise DescriptionError(f"{what}: neuron {ids[at]} fires twice at {(steps[at] + 1) * dt:g} ms; give it one spike a step")
-    return Cells(**place, kind=TRAIN, train_steps=steps, train_ids=ids)
+    sizes = model.sizes[order] if model.GRADED else np.empty(0, np.int32)
+    return Cells(**place, kind=TRAIN, train_steps=steps, train_ids=ids, train_sizes=sizes, graded=model.GRADED,
+                 largest_spike=model.largest_spike())  # fmt: skip

@@ -94,7 +94,7 @@ def check_procedural(network: Network, dt: float) -> None:
     """Raise `UnsupportedError` for a sparse projection whose synapses cannot be drawn again for each spike."""
     for _, projection in _sparse(network):
         what = f"projection {projection.name!r}: procedural=True"
-        if getattr(network.populations[projection.source.population].model, "GRADED", False):
+        if network.populations[projection.source.population].model.GRADED:
             raise UnsupportedError(f"{what} cannot deliver graded spikes, which {projection.source.population!r} sends; "
                                    "store the synapses (procedural=False)")  # fmt: skip
         if not drawn_by_source(projection.rule):
@@ -237,4 +237,4 @@ def check_largest_input(bound: int, cells: dict[str, Cells]) -> None:
         graded = ", ".join(f"{c.name} ({c.largest_spike})" for c in cells.values() if c.graded)
         raise DescriptionError(f"network: the input of a neuron in one step could reach {bound:.3g} times the quantum of its weights, at "
                                f"most {MOST_INPUT:.3g} can be counted; the largest spikes are those of {graded or 'no graded population'}: "
-                               "lower their burst, or the range between the largest and least weights")  # fmt: skip
+                               "lower their burst or sizes, or the range between the largest and least weights")  # fmt: skip

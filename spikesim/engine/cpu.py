@@ -252,7 +252,8 @@ class Cpu:
         row = {"kind": c.kind, "stage": c.stage, "start": c.start, "graded": c.graded, "recorded": self.program.spike_cells[c.index],
                "counted": self.program.count_cells[c.index], "limits_at": self._address(self.limits[c.index]), "stream": c.stream,
                "train_steps_at": self._address(c.train_steps), "train_ids_at": self._address(c.train_ids),
-               "train_length": len(c.train_steps), "injected_at": self.injected[c.index].addresses.ctypes.data if c.injected else 0,
+               "train_sizes_at": self._address(c.train_sizes), "train_length": len(c.train_steps),
+               "injected_at": self.injected[c.index].addresses.ctypes.data if c.injected else 0,
                "fired_at": self.fired[c.index].addresses.ctypes.data}  # fmt: skip
         if c.kind == MEMBRANE:
             row["sweep"] = load_sweep(c, self.precision, self.program.accumulator.__name__)

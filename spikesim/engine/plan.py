@@ -15,7 +15,7 @@ def _record(fields: str, **others: str) -> np.dtype:
 
 
 CELLS = _record("kind stage start recorded counted sweep rows_at constants_at limits_at stream "
-                "train_steps_at train_ids_at train_length injected_at fired_at graded")  # fmt: skip
+                "train_steps_at train_ids_at train_sizes_at train_length injected_at fired_at graded")  # fmt: skip
 TABLE = _record("part source base width delays_at below_at segments_at rows synapses_at size single")
 ROWS = _record("seed part source kernel sources source_start source_step targets first last slot_start slot_step "
                "own_at own number p multapses starts_at starts stream weight_kind weights_at weights weight_stream scale "

@@ -117,7 +117,9 @@ class Reference:
         limits, seed = self.limits[cells.index], self.seed
         if cells.kind == POISSON:
             return [(i, 1) for i in range(cells.size) if word_of(seed, np.uint64(cells.stream), i, step) < limits[i]]
-        return [(i, 1) for i in cells.train_ids[cells.train_steps == step].tolist()]
+        now = cells.train_steps == step
+        sizes = cells.train_sizes[now] if cells.graded else np.ones(np.count_nonzero(now), np.int32)
+        return list(zip(cells.train_ids[now].tolist(), sizes.tolist(), strict=True))
 
     def _update(self, cells: Cells, i: int, step: int, arrived: defaultdict) -> float:
         """Advance one neuron; returns the size of its spike, 0 if it does not fire."""

@@ -274,9 +274,12 @@ def _update(plan, what, low, high, part, step, out, sizes):
     else:
         steps = carray(pointer(what.train_steps_at, np.int64), what.train_length)
         ids = carray(pointer(what.train_ids_at, np.int64), what.train_length)
+        given = carray(pointer(what.train_sizes_at, np.int32), what.train_length if what.graded else 0)
         for k in range(reached(steps, step - 1), reached(steps, step)):
             if low <= ids[k] < high:
                 out[count] = ids[k]
+                if what.graded:
+                    sizes[count] = given[k]
                 count += 1
     return count
 

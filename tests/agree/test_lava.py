@@ -16,6 +16,7 @@ from spikesim.hardware.loihi.lava_form import lava_form
 from spikesim.hardware.loihi.lava_network import LavaCells, LavaLinks, LavaNetwork
 from spikesim.hardware.loihi.mapping import probes_of
 from spikesim.hardware.loihi.weights import stored
+from spikesim.population import Population
 
 pytestmark = pytest.mark.skipif(find_spec("lava") is None, reason="Lava is not installed")
 
@@ -41,7 +42,7 @@ def add_small(net, prefix, rng, variants, exponents, signs):
     """Inputs, one population of each of ``variants``, and projections between all of them."""
     size = int(rng.integers(1, 9))
     ids, steps = np.nonzero(rng.random((size, STEPS)) < rng.choice([0.05, 0.3, 0.9]))
-    source = net.population(f"{prefix}.input", size, sim.SpikeTrains(times=steps + 1.0, ids=ids))
+    source = net.population(f"{prefix}.input", size, sim.SpikeTrains(steps + 1.0, ids, spike_sizes(rng, len(ids), max(exponents))))
     targets = [add_population(net, f"{prefix}.{variant}", rng, variant, exponents) for variant in variants]
     for target in targets:
         for name, receptor in target.model.receptors.items():
@@ -51,6 +52,15 @@ def add_small(net, prefix, rng, variants, exponents, signs):
             for sender in senders:
                 low, high = SIGNS[signs if receptor.exponent < 0 else str(rng.choice(list(SIGNS)))]
                 add_projection(net, sender, target, receptor.exponent, rng.integers(low, high, (len(sender), len(target))), name, rng)
+
+
+def spike_sizes(rng, count, exponent):
+    """For half of the inputs sizes of both signs, one of them large, with which u stays within 32 bits."""
+    if rng.random() < 0.5 or count == 0:
+        return None
+    sizes = rng.integers(1, 2 + 2 ** max(7 - exponent, 0), count)
+    sizes[rng.integers(count)] = 2 ** (14 - exponent)
+    return sizes * rng.choice([-1, 1], count)
 
 
 def add_population(net, name, rng, variant, exponents):
@@ -101,7 +111,7 @@ def on_cores(net, seed):
     circuit, rng = circuit_of(net), np.random.default_rng(seed)
     cores = int(rng.integers(1, 20))
     core = np.where(circuit.is_input, -1, rng.integers(0, cores, circuit.neurons))
-    image = build(circuit, core, np.zeros((cores, 3), np.int64), "loihi1", probes_of(net))
+    image = build(circuit, core, np.zeros((cores, 3), np.int64), "loihi2", probes_of(net))
     return of_recording(image.run(STEPS))
 
 
@@ -124,6 +134,7 @@ def test_random_networks(seed, variants):
     rng = np.random.default_rng(seed)
     exponents, signs = (int(rng.integers(0, 8)), int(rng.integers(-8, 0))), list(SIGNS)[seed % 3]
     net = random_network(seed, variants, exponents, signs)
+    assert sum(population.model.GRADED for name, population in net.populations.items() if name.endswith("input")) > 10
     found, emulated, wanted = in_engine(net), on_cores(net, seed), in_lava(net)
     assert found.keys() == wanted.keys() == emulated.keys()
     for name in found:
@@ -239,6 +250,56 @@ def test_trials_side_by_side_in_lava():
                     np.testing.assert_array_equal(getattr(ours.spikes[name], field), getattr(theirs.spikes[name], field))
                 np.testing.assert_array_equal(ours.trace(name, "v").values, theirs.trace(name, "v").values)
     assert {-1, 1} == {int(size) for recording in found for size in recording.spikes["both"].sizes}
+
+
+def sizes_up_to(largest, rng, steps=40, size=6, share=0.4):
+    """Spikes of inputs with sizes of both signs, the largest among them."""
+    ids, when = np.nonzero(rng.random((size, steps)) < share)
+    sizes = rng.integers(1, largest + 1, len(ids))
+    sizes[:2] = largest
+    return sim.SpikeTrains(when + 1.0, ids, sizes * rng.choice([-1, 1], len(ids)))
+
+
+def test_sizes_of_inputs_in_lava():
+    """Sizes as large as 32 bits take: runs and trials of the emulator and of Lava agree in every u, v and spike; so does the engine
+    where u stays within 32 bits, which the sums that are shifted right leave to it."""
+    rng = np.random.default_rng(7)
+    net = sim.Network()
+    sources = {name: net.population(name, 6, sim.SpikeTrains([], [])) for name in ("coarse", "fine")}
+    poisson = net.population("poisson", 5, sim.Poisson(rate=200.0))
+    receptors = {"coarse": sim.ShiftedSum(exponent=7), "fine": sim.ShiftedSum(exponent=-8)}
+    cells = net.population("cells", 60, sim.LoihiLIF(du=rng.integers(0, 4096, 60), dv=900.0, vth=1000.0, receptors=receptors))
+    both = net.population("both", 9, sim.LoihiLIF(du=2000.0, vth=5000.0, vth_low=-4000, receptors=receptors))
+    for target in (cells, both):
+        for sender, receptor in ((poisson, "coarse"), (sources["coarse"], "coarse"), (sources["fine"], "fine")):
+            synapses = len(sender) * len(target)
+            delay = 3.0 if receptor == "fine" else rng.integers(1, 9, synapses).astype(float)  # Lava rounds each delay's sum by itself
+            net.project(sender, target, sim.AllToAll(), weight=2.0 * rng.integers(-128, 128, synapses), delay=delay, receptor=receptor)
+        for variable in ("spikes", "u", "v"):
+            net.record(target, variable)
+    image = map_to(net, "loihi2", cores=rng.integers(0, 4, 69), compare=False)
+    fine = [sizes_up_to(2**30 // (6 * 256), rng) for _ in range(3)]
+    coarse = [sizes_up_to((2**30 // 128 - 5 * 256) // (6 * 256), rng) for _ in range(3)]
+    given = {"inputs": {"coarse": coarse, "fine": fine}, "seeds": [1, 2, 3]}
+    found, wanted = (image.trials(40, backend=backend, **given) for backend in ("emulator", "lava"))
+    alone = image.run(40, inputs={"coarse": coarse[0], "fine": fine[0]}, seed=1)
+    for ours, theirs in zip([*found, alone], [*wanted, wanted[0]], strict=True):
+        agree(ours, theirs)
+    assert abs(found[0].trace("cells", "u").values).max() > 2**30
+    engine = net.copy()
+    engine.populations["fine"] = Population("fine", (6,), fine[0])
+    within = image.run(40, inputs={"fine": fine[0]}, seed=1, backend="lava")
+    agree(sim.Simulation(engine, dt=1.0, seed=1, progress=False).run(40.0, progress=False), within)
+    assert abs(within.trace("cells", "u").values).max() > 2**23
+
+
+def agree(ours, theirs):
+    for name in ("cells", "both"):
+        assert len(ours.spikes[name]) > 20
+        for field in ("times", "ids", "sizes"):
+            np.testing.assert_array_equal(getattr(ours.spikes[name], field), getattr(theirs.spikes[name], field))
+        for variable in "uv":
+            np.testing.assert_array_equal(ours.trace(name, variable).values, theirs.trace(name, variable).values)
 
 
 def learning_network(seed, exponents):

@@ -74,6 +74,39 @@ def test_sizes_multiply_a_kernel(engine):
     np.testing.assert_array_equal(found, np.correlate(pixels[0], [1.0, -2.0, 0.5], "valid"))
 
 
+@every_variant
+@pytest.mark.parametrize("name", RULES)
+def test_sizes_of_trains_multiply_the_weights(engine, threads, name, tmp_path):
+    """As those of neurons do, in any order of the spikes, from a network that was in a file, too; they are recorded."""
+    rule, weight, wanted = RULES[name]
+    sent = np.flatnonzero(SIZES)[::-1]
+    net = Network()
+    source = net.population("source", 6, SpikeTrains(1.0 + sent % 3, sent, SIZES[sent]))
+    target = net.population("target", 6, IF(v_threshold=np.inf))
+    net.project(source, target, rule, weight=weight, delay=2.0)
+    net.record(target, "v")
+    net.record(source)
+    net.save(tmp_path / "net.h5")
+    net = Network.load(tmp_path / "net.h5")
+    made = Simulation(net, dt=1.0, engine=engine, threads=threads, precision="float64").run(6.0, progress=False)
+    np.testing.assert_array_equal(made.trace("target", "v").values[-1], wanted)
+    spikes = made.spikes["source"]
+    np.testing.assert_array_equal(spikes.sizes, SIZES[spikes.ids])
+    assert spikes.sizes.dtype == np.int32
+
+
+def test_sizes_of_trains_bound_the_accumulator():
+    def compiled(size, weight=100.0):
+        net = Network()
+        source = net.population("source", 1, SpikeTrains([1.0, 2.0], [0, 0], [3, size]))
+        net.project(source, net.population("target", 1, IF()), Dense([[weight]]), delay=1.0)
+        return Simulation(net, dt=1.0, weight_bits=32)
+
+    assert compiled(1).program.accumulator is np.int32
+    assert compiled(-(2**31)).program.accumulator is np.int64
+    assert [compiled(size).program.cells[0].largest_spike for size in (1, -7, -(2**31))] == [3, 7, 2**31]
+
+
 @every_engine
 def test_sizes_are_recorded(engine):
     """Spikes of size 0 are none; counts count spikes, whatever their size; a slice has the sizes of its own."""
@@ -97,13 +130,15 @@ def busy() -> Network:
     graded = net.population("graded", 30, SigmaDelta(function="tanh", quantum=0.05, burst=4), initial={"u": np.linspace(-1.0, 1.0, 30)})
     cells = net.population("cells", 20, IF(v_threshold=2.0))
     product = net.population("product", 20, Product(quantum=0.5, averaged=True, burst=2))
+    trains = net.population("trains", 4, SpikeTrains(np.arange(1.0, 49.0), np.arange(48) % 4, [1, -2, 3, 2**20] * 12))
     net.project(noise, graded, FixedIndegree(3), weight=0.1, delay=2.0)
+    net.project(trains[:3], graded, FixedIndegree(2), weight=0.01, delay=4.0)
     net.project(graded, graded, FixedIndegree(4), weight=-0.02, delay=np.arange(1, 121) % 7 + 1.0)
     net.project(graded, cells, FixedIndegree(5), weight=0.3, delay=0.0)
     net.project(cells, graded, Matrix(np.eye(20, 30)), weight=0.01, delay=3.0)
     net.project(graded[:20], product, OneToOne(), weight=0.4, delay=4.0, receptor="a")
     net.project(cells, product, OneToOne(), weight=0.7, delay=0.0, receptor="b")
-    for population in (graded, cells, product, noise):
+    for population in (graded, cells, product, noise, trains):
         net.record(population)
         net.record(population, "counts")
     net.record(product, "sent")
@@ -204,7 +239,7 @@ def test_the_accumulator_has_room_for_the_largest_spikes():
     assert made.program.accumulator is np.int64
     values = made.run(3.0, progress=False).trace("target", "v").values
     np.testing.assert_array_equal(values[1:], 2.0**20 * (30_000.0 + 5.0) * np.array([[1.0], [2.0]]).repeat(6, axis=1))
-    with pytest.raises(DescriptionError, match=r"network: the input of a neuron .* source \(1073741824\): lower their burst"):
+    with pytest.raises(DescriptionError, match=r"network: the input of a neuron .* source \(1073741824\): lower their burst or sizes"):
         Simulation(heavy(2**30, weights=(1.0, 1e-9), size=8), dt=1.0)
 
 

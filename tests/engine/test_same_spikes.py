@@ -847,7 +847,8 @@ def networks(draw):
     net = Network()
     sources = [net.population("noise", draw(st.integers(1, 25)), Poisson(rate=draw(st.sampled_from([100.0, 600.0]))))]
     trains = sorted(draw(st.sets(st.tuples(st.integers(1, 40), st.integers(0, 9)), max_size=30)))
-    sources.append(net.population("trains", 10, SpikeTrains([0.5 * n for n, _ in trains], [i for _, i in trains])))
+    sizes = draw(st.none() | st.lists(st.sampled_from([-2, -1, 1, 3]), min_size=len(trains), max_size=len(trains)))
+    sources.append(net.population("trains", 10, SpikeTrains([0.5 * n for n, _ in trains], [i for _, i in trains], sizes)))
     cells = []
     for k in range(draw(st.integers(1, 3))):
         model, weights = draw(st.sampled_from(MODELS))

@@ -19,6 +19,8 @@ def network():
     net = sim.Network()
     source = net.population("in", 10, sim.Poisson(rate=300.0))
     cells = net.population("cells", 40, sim.LoihiLIF(du=300.0, vth=40.0))
+    trains = net.population("trains", 3, sim.SpikeTrains([1.0, 4.0, 2.0], [0, 1, 2], [7, -3, 2**30]))
+    net.project(trains, cells, sim.PairList([0, 1, 2], [3, 5, 7]), weight=1.0, delay=1.0)
     net.project(source, cells, sim.FixedProbability(0.5), weight=20.0, delay=2.0)
     net.project(cells, cells, sim.PairList(rng.integers(0, 40, 99), rng.integers(0, 40, 99)), weight=-4.0, delay=1.0)
     net.record(cells)
@@ -27,7 +29,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def image():
-    return map_to(network(), "loihi1", cores=np.arange(40) // 14, compare=False)
+    return map_to(network(), "loihi2", cores=np.arange(40) // 14, compare=False)
 
 
 def test_round_trip(image, tmp_path):
@@ -68,6 +70,7 @@ def put(index, value):
     ("port_lane", put(0, 3), "port_lane lie outside"),
     ("neuron", put(0, 12), "neuron does not name each neuron once"),
     ("lanes", put((0, 0), 12), "lanes lie outside"),
+    ("train_sizes", put(1, 0), "train_sizes are 0"),
     ("rates", put(0, np.nan), "rates are not 0 to 1000 Hz"),
 ])  # fmt: skip
 def test_unsound_images_are_refused(image, tmp_path, name, change, message):
@@ -79,6 +82,8 @@ def test_unsound_images_are_refused(image, tmp_path, name, change, message):
 def test_other_faults(image, tmp_path):
     for changed, message in ((replace(image, chip="loihi9"), "no chip 'loihi9'"), (replace(image, names=("in", "in")), "no distinct texts"),
                              (replace(image, cells={}), "other fields"),
+                             (replace(image, train_sizes=image.train_sizes.astype(np.int64)), "train_sizes is no array of int32"),
+                             (replace(image, train_sizes=image.train_sizes[:2]), "trains differ in number"),
                              (replace(image, bits=image.bits.astype(float)), "no array of int64")):  # fmt: skip
         changed.save(tmp_path / "image.h5")
         with pytest.raises(FileFormatError, match=message):

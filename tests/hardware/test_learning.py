@@ -147,7 +147,7 @@ def test_own_numbers_spread_as_the_equations_say():
     image = map_to(forced(pre, post, None, rule, source=sim.OneToOne(), start=50.0), "loihi2", compare=False)
     emulator = Emulator(image, seed=4)
     sent = sent_spikes(image, None, steps)
-    emulator.advance(steps, sent[0], image.source_of_neuron[sent[1]])
+    emulator.advance(steps, sent.steps, image.source_of_neuron[sent.neurons])
     traces = emulator.memory.history[emulator.tables.side == 0, 1].astype(float)
     expected = 100.25 * np.exp(-1.0)
     assert traces.std() == pytest.approx(1.0, abs=0.5)
@@ -158,7 +158,7 @@ def test_own_numbers_spread_as_the_equations_say():
     assert not up[~odd].any()
     assert abs(up[odd].mean() - 0.5) < 5 * 0.5 / np.sqrt(odd.sum())
     again = Emulator(image, seed=5)
-    again.advance(steps, sent[0], image.source_of_neuron[sent[1]])
+    again.advance(steps, sent.steps, image.source_of_neuron[sent.neurons])
     assert not np.array_equal(again.weights, emulator.weights)
 
 
@@ -189,9 +189,9 @@ def test_run_in_pieces_and_strewn_over_cores():
         np.testing.assert_array_equal(whole.values, strewn.values)
         np.testing.assert_array_equal(whole.sources, strewn.sources)
         emulator = Emulator(images[1], seed=2)
-        when, who = sent_spikes(images[1], None, 90)
+        sent = sent_spikes(images[1], None, 90)
         for count in (1, 40, 49):
-            emulator.advance(count, when, images[1].source_of_neuron[who])
+            emulator.advance(count, sent.steps, images[1].source_of_neuron[sent.neurons])
         np.testing.assert_array_equal(emulator.weights, whole.values[-1])
         assert not np.array_equal(images[0].run(90, seed=3).weights["learning"].values, whole.values)
 
@@ -407,3 +407,13 @@ def test_energy():
     _, activity = emulate(image, 10, sent_spikes(image, None, 10))
     assert activity.learned.tolist() == [3 + 3 + 1]
     assert energy(image, activity).joules["learning"] == pytest.approx(7 * 120e-12)
+
+
+def test_spikes_with_sizes_do_not_learn():
+    net = sim.Network()
+    source = net.population("in", 1, sim.SpikeTrains([1.0], [0], [3]))
+    cells = net.population("cells", 2, sim.LoihiLIF())
+    rule = sim.LoihiSTDP(a_plus=1.0, a_minus=-1.0, tau_plus=10.0, tau_minus=10.0)
+    net.project(source, cells, sim.AllToAll(), weight=2.0, delay=1.0, plasticity=rule, name="learning")
+    with pytest.raises(UnsupportedError, match=r"'learning': its synapses learn from spikes of size 1, those of 'in' have sizes"):
+        map_to(net, "loihi2")

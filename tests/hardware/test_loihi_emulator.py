@@ -7,6 +7,7 @@ import spikesim as sim
 from spikesim.errors import CapacityError, DescriptionError, KindError, NameUnknownError, UnsupportedError
 from spikesim.hardware import map_to
 from spikesim.hardware.loihi.emulator import Emulator
+from spikesim.hardware.loihi.image import ChipImage
 from spikesim.hardware.loihi.kernels import ALL, How
 from spikesim.hardware.loihi.layout import layout_of
 
@@ -184,3 +185,59 @@ def test_trials_that_learn():
     np.testing.assert_array_equal(values[0], values[2])
     assert (values[0] != values[1]).any()
     np.testing.assert_array_equal(values[1], image.run(60, seed=4, weights_every=20, threads=3).weights["learning"].values)
+
+
+def graded(largest, trains=True):
+    """The recurrent network with inputs whose spikes have sizes up to the ``largest``."""
+    rng = np.random.default_rng(3)
+    net = recurrent(vth_low=-900)
+    steps, ids = np.nonzero(rng.random((80, 30)) < 0.3)
+    given = sim.SpikeTrains(steps + 1.0, ids, rng.choice([-largest, -1, 1, 2, largest], len(ids)))
+    source = net.population("trains", 30, given if trains else sim.SpikeTrains([], []))
+    for receptor in ("input", "fine"):
+        net.project(source, net.populations["cells"], sim.FixedOutdegree(40, multapses=False), weight=2.0 * rng.integers(-60, 66, 1200),
+                    delay=rng.integers(1, 64, 1200).astype(float), receptor=receptor)  # fmt: skip
+    net.record(source)
+    return net, given
+
+
+@pytest.mark.parametrize("largest", [3, 5000])
+def test_sizes_of_inputs(largest, tmp_path):
+    """Sizes multiply the weights, as on the engine: the network's own, those of an image from a file, and those that a run is given."""
+    net, given = graded(largest)
+    cores = np.random.default_rng(1).integers(0, 7, 900)
+    image, bare = (map_to(each, "loihi2", cores=cores, compare=False) for each in (net, graded(largest, trains=False)[0]))
+    wanted = sim.Simulation(net, dt=1.0, progress=False).run(80.0, progress=False)
+    image.save(tmp_path / "image.h5")
+    runs = [image.run(80, threads=threads) for threads in (1, 2, 5)]
+    runs += [ChipImage.load(tmp_path / "image.h5").run(80), bare.run(80, inputs={"trains": given})]
+    twice = bare.trials(80, inputs={"trains": [given, sim.SpikeTrains(given.times, given.ids)]})
+    for found in (*runs, twice[0]):
+        same(found, wanted)
+        np.testing.assert_array_equal(found.spikes["trains"].sizes, wanted.spikes["trains"].sizes)
+    assert {-1, 2, largest} <= set(runs[0].spikes["trains"].sizes)
+    same(twice[1], bare.run(80, inputs={"trains": sim.SpikeTrains(given.times, given.ids)}))
+    assert (twice[1].spikes["trains"].sizes == 1).all()
+
+
+def test_sizes_choose_the_kernel():
+    """The narrow kernel is for input that fits it, sizes included."""
+    image = map_to(recurrent(), "loihi2", compare=False)
+    assert [Emulator(image, strongest=size).how.plain for size in (1, 10**6)] == [True, False]
+    with pytest.raises(DescriptionError, match="got a spike of size 7, was made for sizes up to 1; reset it with strongest="):
+        Emulator(image).advance(3, np.array([1]), np.array([900]), sizes=np.array([-7], np.int32))
+
+
+def test_sizes_that_cannot_be():
+    net, given = graded(2**26)
+    with pytest.raises(UnsupportedError, match=r"loihi1: population 'trains': its SpikeTrains have sizes, the chip's spikes have none"):
+        map_to(net, "loihi1")
+    image = map_to(net, "loihi2", compare=False)
+    with pytest.raises(DescriptionError, match=r"population 'cells': neuron \d+: its input in one step could reach .* by the sizes"):
+        image.run(80)
+    bare = map_to(graded(2, trains=False)[0], "loihi1", compare=False)
+    bare.run(2, inputs={"trains": sim.SpikeTrains([1.0], [0], [1])})
+    with pytest.raises(UnsupportedError, match="'trains': its SpikeTrains have sizes"):
+        bare.run(80, inputs={"trains": given})
+    with pytest.raises(DescriptionError, match="'trains': neuron 2 fires twice in step 1"):
+        bare.run(80, inputs={"trains": sim.SpikeTrains([1.0, 1.0], [2, 2])})

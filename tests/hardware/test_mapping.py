@@ -8,6 +8,7 @@ from spikesim.errors import CapacityError, DescriptionError, NameUnknownError, U
 from spikesim.hardware import map_to
 from spikesim.hardware.energy import PROFILES, EnergyProfile, energy
 from spikesim.hardware.loihi.emulator import Emulator
+from spikesim.hardware.loihi.fired import Fired
 from spikesim.hardware.loihi.run import emulate, sent_spikes
 
 NONE = np.empty(0, np.int64)
@@ -298,7 +299,7 @@ def test_energy_counts():
     second = net.population("second", 3, sim.LoihiLIF(vth=1000.0))
     net.project(first, second, sim.Dense([[2.0, 4.0, 6.0]]), delay=1.0)
     image = map_to(net, "loihi1", cores=[0, 1, 1, 1], compare=False)
-    _, activity = emulate(image, 8, (NONE, NONE))  # fires in step 7, arrives in step 8
+    _, activity = emulate(image, 8, Fired(NONE, NONE, NONE))  # fires in step 7, arrives in step 8
     assert activity.spikes.tolist() == [1, 0, 0, 0]
     assert activity.synaptic_operations(image).tolist() == [0, 3]
     assert activity.active.tolist() == [1, 3]

@@ -147,3 +147,18 @@ def noisy():
 def test_what_cannot_be_quantised(make, options, error, message):
     with pytest.raises(error, match=message):
         quantize(make(), **{"dt": 1.0} | options)
+
+
+def test_sizes_of_spikes_are_kept():
+    """They multiply the whole weights as they do the real ones, and take from the headroom."""
+    found = {}
+    for sizes in (None, [1, 3, -2]):
+        net = sim.Network()
+        source = net.population("in", 3, sim.SpikeTrains([0.5, 1.0, 2.0], [0, 1, 2], sizes))
+        cells = net.population("cells", 2, lif())
+        net.project(source, cells, sim.Dense([[9.0, 8.0], [7.0, 6.0], [5.0, 4.0]]), delay=1.0)
+        net.record(cells)
+        found[sizes is None] = quantize(net, dt=0.5)
+    assert found[False].network.populations["in"].model == sim.SpikeTrains([1.0, 2.0, 4.0], [0, 1, 2], [1, 3, -2])
+    roomy, tight = (found[key].report.populations["cells"].headroom for key in (True, False))
+    assert tight < roomy

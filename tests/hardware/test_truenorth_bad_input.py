@@ -135,6 +135,8 @@ ROWS = [
     Row("input of another size", lambda: run({"in": np.zeros((5, 19), int)}), DescriptionError, r"of shape \(5, 20\), got int64 \(5, 19\)"),
     Row("two spikes a tick", lambda: run({"in": np.full((5, 20), 2)}), DescriptionError, "at most one spike a tick, got 2"),
     Row("a spike between ticks", lambda: run({"in": sim.SpikeTrains([1.5], [0])}), DescriptionError, r"whole ms, a tick each, got 1\.5"),
+    Row("a spike with a size", lambda: run({"in": sim.SpikeTrains([1.0], [0], [2])}), UnsupportedError, "a spike of TrueNorth has none"),
+    Row("trains with sizes", lambda: mapped(source=sim.SpikeTrains([1.0], [0], [2])), UnsupportedError, "'in': its SpikeTrains have sizes"),
     Row("steps", lambda: run(steps=-1), DescriptionError, "steps must be a whole number from 0 on, got -1"),
     Row("threads", lambda: run(threads=0), DescriptionError, "threads must be a whole number from 1 on, got 0"),
     Row("seed", lambda: run(seed=-1), DescriptionError, "seed must be a whole number"),

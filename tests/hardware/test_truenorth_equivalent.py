@@ -70,5 +70,8 @@ def test_what_cannot_be_expressed():
     rng = np.random.default_rng(4)
     with pytest.raises(DescriptionError, match=r"axon \d+ of core \d is booked by \d+ sources"):
         equivalent_network(random_image(rng))
+    simple = one_source_each(rng, random_image(rng, cores=2, simple=True))
+    with pytest.raises(UnsupportedError, match=r"trains\['in'\]: its SpikeTrains have sizes"):
+        equivalent_network(simple, {"in": sim.SpikeTrains([1.0], [0], [2])})
     with pytest.raises(UnsupportedError, match="stochastic"):
         equivalent_network(random_image(rng, stochastic=True))
