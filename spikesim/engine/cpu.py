@@ -9,6 +9,7 @@ import numpy as np
 from spikesim.barrier import BARRIER
 from spikesim.connectivity.procedural import Rows
 from spikesim.connectivity.tables import BLOCK, Table
+from spikesim.engine.arrivals import deliver_again, draw_again
 from spikesim.engine.delivery import DUE
 from spikesim.engine.memory import Row, lines
 from spikesim.engine.plan import ALONG, CELLS, CONV, DENSE, DRIVE, FUTURE, HELD, NOISE, PHASES, PLAN, ROWS, SAMPLER, TABLE, WORDS
@@ -17,7 +18,7 @@ from spikesim.engine.records import along_record, conv_record, dense_record
 from spikesim.engine.state import Segment, State, initial_state, sample_steps
 from spikesim.engine.stimuli import SCRATCH
 from spikesim.engine.sweep import arguments, coefficient, fired_type, load_sweep
-from spikesim.engine.worker import deliver_again, draw_again, work
+from spikesim.engine.worker import work
 from spikesim.machine import cores
 from spikesim.program import MEMBRANE, Cells, Drive, Held, Noise, Program, Sampler
 

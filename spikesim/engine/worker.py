@@ -13,214 +13,24 @@ from numba import carray, njit
 
 from spikesim.barrier import wait_for_all
 from spikesim.bits import lowest_bit, ones
-from spikesim.connectivity.tables import BLOCK
 from spikesim.draws import reached
-from spikesim.engine.blocks import deliver_along, deliver_conv, deliver_dense
-from spikesim.engine.delivery import DUE, deliver_graded, deliver_segments
+from spikesim.engine.arrivals import (
+    deliver_along_blocks,
+    deliver_conv_blocks,
+    deliver_dense_blocks,
+    deliver_drawn,
+    deliver_graded_tables,
+    deliver_tables,
+)
+from spikesim.engine.history import counts_of, fired_in, sizes_in
 from spikesim.engine.native import WORD, call_sweep, marks, pointer, pointer_like, ticks
-from spikesim.engine.parts import share, slot_of, span
-from spikesim.engine.plan import ALONG, CELLS, CONV, DELIVERY, DENSE, FUTURE, MEETING, ROWS, SAMPLER, STIMULI, TABLE, UPDATE, WORDS
-from spikesim.engine.procedural import arrive, deliver_rows
+from spikesim.engine.parts import share, span
+from spikesim.engine.plan import CELLS, DELIVERY, MEETING, SAMPLER, STIMULI, UPDATE, WORDS
 from spikesim.engine.stimuli import DRAWN, SCRATCH, draw_words, drive_ports, inject
 from spikesim.kernel import kernel
-from spikesim.prefetch import prefetch
 from spikesim.program import MEMBRANE, POISSON
 
 SWEPT = 1024  # neurons of one call of a sweep; their flags are searched only if one of them fired
-
-
-@njit
-def _history(plan, slot, cells, part, count):
-    """The numbers of the first ``count`` neurons that fired in the step of a slot of the ring."""
-    what = carray(pointer(plan.cells_at, CELLS), plan.populations)[cells]
-    first = what.start + span(plan, part, cells)[0]
-    return carray(pointer(plan.history_at + 4 * (slot * plan.neurons + first), np.int32), count)
-
-
-@njit
-def _counts(plan, part):
-    """How many neurons of a part fired, for each slot of the ring and each population; what a step writes is one cache line or few."""
-    return carray(pointer(plan.history_counts_at, np.int32), (plan.threads, plan.ring, plan.history_width))[part]
-
-
-@njit
-def _spikes(plan, cells, part, step):
-    slot = step % plan.ring
-    return _history(plan, slot, cells, part, _counts(plan, part)[slot, cells])
-
-
-@njit
-def _history_sizes(plan, slot, cells, part, count):
-    """The sizes of the first ``count`` spikes in a slot of the ring; none of a population that is not graded."""
-    what = carray(pointer(plan.cells_at, CELLS), plan.populations)[cells]
-    first = what.start + span(plan, part, cells)[0] if what.graded else 0
-    return carray(pointer(plan.sizes_at + 4 * (slot * plan.neurons + first), np.int32), count if what.graded else 0)
-
-
-@njit
-def _sizes(plan, cells, part, step):
-    slot = step % plan.ring
-    return _history_sizes(plan, slot, cells, part, _counts(plan, part)[slot, cells])
-
-
-@njit
-def _is_due(plan, source, delay, step, stage):
-    """Whether spikes with this delay are delivered at this stage of the step: at once after their source, or first."""
-    if delay > step:
-        return False
-    after = carray(pointer(plan.cells_at, CELLS), plan.populations)[source].stage + 1
-    return stage == (after if delay == 0 else 0)
-
-
-@njit
-def _inputs(plan, step):
-    """The address of the input slots of a step."""
-    return plan.inputs_at + step % plan.window * plan.input_stride
-
-
-@njit
-def _ages(plan, source, step, stage):
-    """How many steps ago [first, last) the spikes were sent that a stage delivers through tables.
-
-    A visit to a spike's synapses delivers what is due until the end of the window. So at its first step all spikes are
-    visited, later those alone that are new.
-    """
-    first = 1 if stage == 0 else plan.ring
-    last = plan.ring if step % plan.window == 0 else 2
-    after = carray(pointer(plan.cells_at, CELLS), plan.populations)[source].stage + 1
-    return (0, 1) if stage == after else (first, min(last, plan.ring))
-
-
-@njit
-def _deliver_tables(plan, one, part, step, stage):
-    tables = carray(pointer(plan.tables_at, TABLE), plan.tables)
-    for at in range(plan.tables):
-        if tables[at].part == part:
-            first, last = _ages(plan, tables[at].source, step, stage)
-            _deliver_table(plan, one, tables[at], part, step, first, last)
-
-
-@njit
-def _deliver_table(plan, one, table, part, step, youngest, oldest):
-    """Deliver what spikes sent [youngest, oldest) steps ago bring from now to the end of the window."""
-    due = carray(pointer(plan.due_at, np.int64), (plan.threads, DUE, 4))[part]
-    below = carray(pointer(table.below_at, np.int64), plan.ring + plan.window)
-    now, left = step % plan.window, plan.window - step % plan.window
-    rows = 0
-    for sender in range(plan.threads):
-        counts = _counts(plan, sender)
-        for age in range(youngest, oldest):
-            slot = (step - age) % plan.ring
-            count = counts[slot, table.source]
-            first, last = below[age], below[age + left if age else 1]
-            if count == 0 or first == last:  # as most are
-                continue
-            inputs_at = plan.inputs_at + (now - age) * plan.input_stride + table.base * plan.input_size
-            for spike in _history(plan, slot, table.source, sender, count):
-                row = np.int64(spike) * table.width
-                prefetch(table.segments_at + 4 * (row + first))
-                due[rows, 0], due[rows, 1], due[rows, 2], due[rows, 3] = row, first, last, inputs_at
-                rows += 1
-                if rows == DUE:
-                    deliver_segments(rows, table, due, plan.input_stride, one)
-                    rows = 0
-    deliver_segments(rows, table, due, plan.input_stride, one)
-
-
-@njit
-def _deliver_graded(plan, one, part, step, stage):
-    """The tables of graded sources."""
-    tables = carray(pointer(plan.graded_at, TABLE), plan.graded)
-    for at in range(plan.graded):
-        table = tables[at]
-        if table.part != part:
-            continue
-        inputs = carray(pointer_like(_inputs(plan, step) + table.base * plan.input_size, one), BLOCK)
-        below = carray(pointer(table.below_at, np.int64), plan.ring + plan.window)
-        for delay in range(plan.ring):
-            if below[delay] == below[delay + 1] or not _is_due(plan, table.source, delay, step, stage):
-                continue
-            for sender in range(plan.threads):
-                spikes = _spikes(plan, table.source, sender, step - delay)
-                deliver_graded(spikes, _sizes(plan, table.source, sender, step - delay), table, below[delay], inputs)
-
-
-@njit
-def _is_block_due(plan, b, step, stage):
-    """Whether a block is delivered at this stage of the step: just before its target, if it has no delay, or first."""
-    if b.delay > step:
-        return False
-    target = carray(pointer(plan.cells_at, CELLS), plan.populations)[b.target]
-    return stage == (target.stage if b.delay == 0 else 0)
-
-
-@njit
-def _slots_of(plan, part, step, b):
-    """The neurons [low, high) of a part to which a block leads, and the address of their input slots."""
-    low, high = span(plan, part, b.target)
-    return low, high, _inputs(plan, step) + slot_of(plan, part, b.target, b.port) * plan.input_size
-
-
-@njit
-def _deliver_dense(plan, one, part, step, stage):
-    for at in range(plan.dense):
-        b = carray(pointer(plan.dense_at, DENSE), plan.dense)[at]
-        low, high, inputs_at = _slots_of(plan, part, step, b)
-        for sender in range(plan.threads if _is_block_due(plan, b, step, stage) else 0):
-            sent = step - b.delay
-            deliver_dense(_spikes(plan, b.source, sender, sent), _sizes(plan, b.source, sender, sent), b, low, high, inputs_at, one)
-
-
-@njit
-def _deliver_conv(plan, one, part, step, stage):
-    for at in range(plan.conv):
-        b = carray(pointer(plan.conv_at, CONV), plan.conv)[at]
-        low, high, inputs_at = _slots_of(plan, part, step, b)
-        for sender in range(plan.threads if _is_block_due(plan, b, step, stage) else 0):
-            sent = step - b.delay
-            deliver_conv(_spikes(plan, b.source, sender, sent), _sizes(plan, b.source, sender, sent), b, low, high, inputs_at, one)
-
-
-@njit
-def _deliver_along(plan, one, part, step, stage):
-    for at in range(plan.along):
-        b = carray(pointer(plan.along_at, ALONG), plan.along)[at]
-        low, high, inputs_at = _slots_of(plan, part, step, b)
-        for sender in range(plan.threads if _is_block_due(plan, b, step, stage) else 0):
-            sent = step - b.delay
-            deliver_along(_spikes(plan, b.source, sender, sent), _sizes(plan, b.source, sender, sent), b, low, high, inputs_at, one)
-
-
-@njit
-def _deliver_rows(plan, part, step):
-    """Draw what the spikes of the last step bring, and deliver what is due now."""
-    future = carray(pointer(plan.futures_at, FUTURE), plan.threads)[part]
-    arrivals = carray(pointer(future.arrivals_at, np.int64), plan.ring)
-    for delay in range(plan.ring):
-        arrivals[delay] = (step - 1 + delay) % plan.ring * future.width
-    for at in range(plan.rows):
-        rows = carray(pointer(plan.rows_at, ROWS), plan.rows)[at]
-        for sender in range(plan.threads if rows.part == part else 0):
-            deliver_rows(_spikes(plan, rows.source, sender, step - 1), rows, future, arrivals)
-    arrive(future, step, plan.ring, _inputs(plan, step))
-
-
-@kernel
-def draw_again(plans, part, step):
-    """Draw once more what the spikes of the steps before ``step`` have under way to a part."""
-    plan = plans[0]
-    for past in range(max(step - plan.ring + 2, 1), step):
-        _deliver_rows(plan, part, past)
-
-
-@kernel
-def deliver_again(plans, one, part, step):
-    """Deliver once more, through tables, what earlier steps of the window delivered for ``step`` and the rest of the window."""
-    plan = plans[0]
-    tables = carray(pointer(plan.tables_at, TABLE), plan.tables)
-    for at in range(plan.tables):
-        if tables[at].part == part:
-            _deliver_table(plan, one, tables[at], part, step, 2, plan.ring)
 
 
 @njit
@@ -292,10 +102,10 @@ def _fire(plan, part, step, stage, offset):
         if what.stage != stage:
             continue
         low, high = span(plan, part, cells)
-        out = _history(plan, step % plan.ring, cells, part, high - low)
-        sizes = _history_sizes(plan, step % plan.ring, cells, part, high - low)
+        out = fired_in(plan, step % plan.ring, cells, part, high - low)
+        sizes = sizes_in(plan, step % plan.ring, cells, part, high - low)
         count = _update(plan, what, low, high, part, step, out, sizes)
-        _counts(plan, part)[step % plan.ring, cells] = count
+        counts_of(plan, part)[step % plan.ring, cells] = count
         counts = carray(pointer(plan.population_counts_at, np.int64), (plan.threads, plan.chunk, plan.populations))
         counts[part, offset, cells] = count
         if what.recorded:
@@ -365,12 +175,12 @@ def work(plans, one, zero, procedural, worker, first_step, steps):
                 clock = _lap(plan, worker, STIMULI, clock)
                 for part in range(worker, plan.threads, plan.workers):
                     if procedural is not None and stage == 0:
-                        _deliver_rows(plan, part, step)
-                    _deliver_tables(plan, one, part, step, stage)
-                    _deliver_graded(plan, one, part, step, stage)
-                    _deliver_dense(plan, one, part, step, stage)
-                    _deliver_conv(plan, one, part, step, stage)
-                    _deliver_along(plan, one, part, step, stage)
+                        deliver_drawn(plan, part, step)
+                    deliver_tables(plan, one, part, step, stage)
+                    deliver_graded_tables(plan, one, part, step, stage)
+                    deliver_dense_blocks(plan, one, part, step, stage)
+                    deliver_conv_blocks(plan, one, part, step, stage)
+                    deliver_along_blocks(plan, one, part, step, stage)
                 clock = _lap(plan, worker, DELIVERY, clock)
                 for part in range(worker, plan.threads, plan.workers):
                     _fire(plan, part, step, stage, step - first_step)

@@ -1,0 +1,179 @@
+"""Arrivals: what the spikes of earlier steps, and of earlier stages of this one, bring to the input slots of a part."""
+
+import numpy as np
+from numba import carray, njit
+
+from spikesim.connectivity.tables import BLOCK
+from spikesim.engine.blocks import deliver_along, deliver_conv, deliver_dense
+from spikesim.engine.delivery import DUE, deliver_graded, deliver_segments
+from spikesim.engine.history import counts_of, fired_in, sizes_of, spikes_of
+from spikesim.engine.native import pointer, pointer_like
+from spikesim.engine.parts import slot_of, span
+from spikesim.engine.plan import ALONG, CELLS, CONV, DENSE, FUTURE, ROWS, TABLE
+from spikesim.engine.procedural import arrive, deliver_rows
+from spikesim.kernel import kernel
+from spikesim.prefetch import prefetch
+
+
+@njit
+def _is_due(plan, source, delay, step, stage):
+    """Whether spikes with this delay are delivered at this stage of the step: at once after their source, or first."""
+    if delay > step:
+        return False
+    after = carray(pointer(plan.cells_at, CELLS), plan.populations)[source].stage + 1
+    return stage == (after if delay == 0 else 0)
+
+
+@njit
+def _inputs(plan, step):
+    """The address of the input slots of a step."""
+    return plan.inputs_at + step % plan.window * plan.input_stride
+
+
+@njit
+def _ages(plan, source, step, stage):
+    """How many steps ago [first, last) the spikes were sent that a stage delivers through tables.
+
+    A visit to a spike's synapses delivers what is due until the end of the window. So at its first step all spikes are
+    visited, later those alone that are new.
+    """
+    first = 1 if stage == 0 else plan.ring
+    last = plan.ring if step % plan.window == 0 else 2
+    after = carray(pointer(plan.cells_at, CELLS), plan.populations)[source].stage + 1
+    return (0, 1) if stage == after else (first, min(last, plan.ring))
+
+
+@njit
+def deliver_tables(plan, one, part, step, stage):
+    """The tables of sources whose spikes have no sizes."""
+    tables = carray(pointer(plan.tables_at, TABLE), plan.tables)
+    for at in range(plan.tables):
+        if tables[at].part == part:
+            first, last = _ages(plan, tables[at].source, step, stage)
+            _deliver_table(plan, one, tables[at], part, step, first, last)
+
+
+@njit
+def _deliver_table(plan, one, table, part, step, youngest, oldest):
+    """Deliver what spikes sent [youngest, oldest) steps ago bring from now to the end of the window."""
+    due = carray(pointer(plan.due_at, np.int64), (plan.threads, DUE, 4))[part]
+    below = carray(pointer(table.below_at, np.int64), plan.ring + plan.window)
+    now, left = step % plan.window, plan.window - step % plan.window
+    rows = 0
+    for sender in range(plan.threads):
+        counts = counts_of(plan, sender)
+        for age in range(youngest, oldest):
+            slot = (step - age) % plan.ring
+            count = counts[slot, table.source]
+            first, last = below[age], below[age + left if age else 1]
+            if count == 0 or first == last:  # as most are
+                continue
+            inputs_at = plan.inputs_at + (now - age) * plan.input_stride + table.base * plan.input_size
+            for spike in fired_in(plan, slot, table.source, sender, count):
+                row = np.int64(spike) * table.width
+                prefetch(table.segments_at + 4 * (row + first))
+                due[rows, 0], due[rows, 1], due[rows, 2], due[rows, 3] = row, first, last, inputs_at
+                rows += 1
+                if rows == DUE:
+                    deliver_segments(rows, table, due, plan.input_stride, one)
+                    rows = 0
+    deliver_segments(rows, table, due, plan.input_stride, one)
+
+
+@njit
+def deliver_graded_tables(plan, one, part, step, stage):
+    """The tables of graded sources."""
+    tables = carray(pointer(plan.graded_at, TABLE), plan.graded)
+    for at in range(plan.graded):
+        table = tables[at]
+        if table.part != part:
+            continue
+        inputs = carray(pointer_like(_inputs(plan, step) + table.base * plan.input_size, one), BLOCK)
+        below = carray(pointer(table.below_at, np.int64), plan.ring + plan.window)
+        for delay in range(plan.ring):
+            if below[delay] == below[delay + 1] or not _is_due(plan, table.source, delay, step, stage):
+                continue
+            for sender in range(plan.threads):
+                spikes = spikes_of(plan, table.source, sender, step - delay)
+                deliver_graded(spikes, sizes_of(plan, table.source, sender, step - delay), table, below[delay], inputs)
+
+
+@njit
+def _is_block_due(plan, b, step, stage):
+    """Whether a block is delivered at this stage of the step: just before its target, if it has no delay, or first."""
+    if b.delay > step:
+        return False
+    target = carray(pointer(plan.cells_at, CELLS), plan.populations)[b.target]
+    return stage == (target.stage if b.delay == 0 else 0)
+
+
+@njit
+def _slots_of(plan, part, step, b):
+    """The neurons [low, high) of a part to which a block leads, and the address of their input slots."""
+    low, high = span(plan, part, b.target)
+    return low, high, _inputs(plan, step) + slot_of(plan, part, b.target, b.port) * plan.input_size
+
+
+@njit
+def deliver_dense_blocks(plan, one, part, step, stage):
+    """The dense blocks."""
+    for at in range(plan.dense):
+        b = carray(pointer(plan.dense_at, DENSE), plan.dense)[at]
+        low, high, inputs_at = _slots_of(plan, part, step, b)
+        for sender in range(plan.threads if _is_block_due(plan, b, step, stage) else 0):
+            sent = step - b.delay
+            deliver_dense(spikes_of(plan, b.source, sender, sent), sizes_of(plan, b.source, sender, sent), b, low, high, inputs_at, one)
+
+
+@njit
+def deliver_conv_blocks(plan, one, part, step, stage):
+    """The convolutions."""
+    for at in range(plan.conv):
+        b = carray(pointer(plan.conv_at, CONV), plan.conv)[at]
+        low, high, inputs_at = _slots_of(plan, part, step, b)
+        for sender in range(plan.threads if _is_block_due(plan, b, step, stage) else 0):
+            sent = step - b.delay
+            deliver_conv(spikes_of(plan, b.source, sender, sent), sizes_of(plan, b.source, sender, sent), b, low, high, inputs_at, one)
+
+
+@njit
+def deliver_along_blocks(plan, one, part, step, stage):
+    """The matrices along an axis."""
+    for at in range(plan.along):
+        b = carray(pointer(plan.along_at, ALONG), plan.along)[at]
+        low, high, inputs_at = _slots_of(plan, part, step, b)
+        for sender in range(plan.threads if _is_block_due(plan, b, step, stage) else 0):
+            sent = step - b.delay
+            deliver_along(spikes_of(plan, b.source, sender, sent), sizes_of(plan, b.source, sender, sent), b, low, high, inputs_at, one)
+
+
+@njit
+def deliver_drawn(plan, part, step):
+    """Draw what the spikes of the last step bring, and deliver what is due now."""
+    future = carray(pointer(plan.futures_at, FUTURE), plan.threads)[part]
+    arrivals = carray(pointer(future.arrivals_at, np.int64), plan.ring)
+    for delay in range(plan.ring):
+        arrivals[delay] = (step - 1 + delay) % plan.ring * future.width
+    for at in range(plan.rows):
+        rows = carray(pointer(plan.rows_at, ROWS), plan.rows)[at]
+        for sender in range(plan.threads if rows.part == part else 0):
+            deliver_rows(spikes_of(plan, rows.source, sender, step - 1), rows, future, arrivals)
+    arrive(future, step, plan.ring, _inputs(plan, step))
+
+
+@kernel
+def draw_again(plans, part, step):
+    """Draw once more what the spikes of the steps before ``step`` have under way to a part."""
+    plan = plans[0]
+    for past in range(max(step - plan.ring + 2, 1), step):
+        deliver_drawn(plan, part, past)
+
+
+@kernel
+def deliver_again(plans, one, part, step):
+    """Deliver once more, through tables, what earlier steps of the window delivered for ``step`` and the rest of the window."""
+    plan = plans[0]
+    tables = carray(pointer(plan.tables_at, TABLE), plan.tables)
+    for at in range(plan.tables):
+        if tables[at].part == part:
+            _deliver_table(plan, one, tables[at], part, step, 2, plan.ring)
