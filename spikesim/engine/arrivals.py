@@ -114,37 +114,30 @@ def _slots_of(plan, part, step, b):
     return low, high, _inputs(plan, step) + slot_of(plan, part, b.target, b.port) * plan.input_size
 
 
-@njit
-def deliver_dense_blocks(plan, one, part, step, stage):
-    """The dense blocks."""
-    for at in range(plan.dense):
-        b = carray(pointer(plan.dense_at, DENSE), plan.dense)[at]
-        low, high, inputs_at = _slots_of(plan, part, step, b)
-        for sender in range(plan.threads if _is_block_due(plan, b, step, stage) else 0):
-            sent = step - b.delay
-            deliver_dense(spikes_of(plan, b.source, sender, sent), sizes_of(plan, b.source, sender, sent), b, low, high, inputs_at, one)
+def _deliverer(kind, deliver):
+    """What delivers the blocks of one kind, a record of the plan, by its kernel; numba caches no function that is given another."""
+
+    @njit
+    def deliver_kind(plan, one, part, step, stage, blocks_at, number):
+        for at in range(number):
+            b = carray(pointer(blocks_at, kind), number)[at]
+            low, high, inputs_at = _slots_of(plan, part, step, b)
+            for sender in range(plan.threads if _is_block_due(plan, b, step, stage) else 0):
+                sent = step - b.delay
+                deliver(spikes_of(plan, b.source, sender, sent), sizes_of(plan, b.source, sender, sent), b, low, high, inputs_at, one)
+
+    return deliver_kind
+
+
+_dense, _conv, _along = _deliverer(DENSE, deliver_dense), _deliverer(CONV, deliver_conv), _deliverer(ALONG, deliver_along)
 
 
 @njit
-def deliver_conv_blocks(plan, one, part, step, stage):
-    """The convolutions."""
-    for at in range(plan.conv):
-        b = carray(pointer(plan.conv_at, CONV), plan.conv)[at]
-        low, high, inputs_at = _slots_of(plan, part, step, b)
-        for sender in range(plan.threads if _is_block_due(plan, b, step, stage) else 0):
-            sent = step - b.delay
-            deliver_conv(spikes_of(plan, b.source, sender, sent), sizes_of(plan, b.source, sender, sent), b, low, high, inputs_at, one)
-
-
-@njit
-def deliver_along_blocks(plan, one, part, step, stage):
-    """The matrices along an axis."""
-    for at in range(plan.along):
-        b = carray(pointer(plan.along_at, ALONG), plan.along)[at]
-        low, high, inputs_at = _slots_of(plan, part, step, b)
-        for sender in range(plan.threads if _is_block_due(plan, b, step, stage) else 0):
-            sent = step - b.delay
-            deliver_along(spikes_of(plan, b.source, sender, sent), sizes_of(plan, b.source, sender, sent), b, low, high, inputs_at, one)
+def deliver_blocks(plan, one, part, step, stage):
+    """Structured connectivity of every kind."""
+    _dense(plan, one, part, step, stage, plan.dense_at, plan.dense)
+    _conv(plan, one, part, step, stage, plan.conv_at, plan.conv)
+    _along(plan, one, part, step, stage, plan.along_at, plan.along)
 
 
 @njit

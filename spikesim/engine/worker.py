@@ -14,14 +14,7 @@ from numba import carray, njit
 from spikesim.barrier import wait_for_all
 from spikesim.bits import lowest_bit, ones
 from spikesim.draws import reached
-from spikesim.engine.arrivals import (
-    deliver_along_blocks,
-    deliver_conv_blocks,
-    deliver_dense_blocks,
-    deliver_drawn,
-    deliver_graded_tables,
-    deliver_tables,
-)
+from spikesim.engine.arrivals import deliver_blocks, deliver_drawn, deliver_graded_tables, deliver_tables
 from spikesim.engine.history import counts_of, fired_in, sizes_in
 from spikesim.engine.native import WORD, call_sweep, marks, pointer, pointer_like, ticks
 from spikesim.engine.parts import share, span
@@ -178,9 +171,7 @@ def work(plans, one, zero, procedural, worker, first_step, steps):
                         deliver_drawn(plan, part, step)
                     deliver_tables(plan, one, part, step, stage)
                     deliver_graded_tables(plan, one, part, step, stage)
-                    deliver_dense_blocks(plan, one, part, step, stage)
-                    deliver_conv_blocks(plan, one, part, step, stage)
-                    deliver_along_blocks(plan, one, part, step, stage)
+                    deliver_blocks(plan, one, part, step, stage)
                 clock = _lap(plan, worker, DELIVERY, clock)
                 for part in range(worker, plan.threads, plan.workers):
                     _fire(plan, part, step, stage, step - first_step)
