@@ -17,6 +17,7 @@ from rich.table import Table
 from torch import nn
 
 from spikesim.convert import finetune_qcfs, from_torch
+from spikesim.convert.finetune import quantise
 from spikesim.models import zoo
 
 CALIBRATION = 1000  # images
@@ -35,7 +36,8 @@ def accuracies(module: nn.Module, calibration: np.ndarray, images: np.ndarray, l
 def trained(name: str, data: zoo.data.Task, weights: Path | None, **training: int) -> nn.Module:
     """The model with activations of few levels, trained on, or as saved in ``weights``."""
     if weights is not None and weights.exists():
-        module = finetune_qcfs(zoo.trained(name), (data.train_inputs[:64], data.train_targets[:64]), **training | {"epochs": 1})
+        few = torch.as_tensor(data.train_inputs[:64])  # what thresholds they give is overwritten
+        module = quantise(zoo.trained(name), few, levels=training["levels"], percentile=99.0, per_channel=True)
         module.load_state_dict(torch.load(weights, weights_only=True))
         return module.eval()
     module = finetune_qcfs(zoo.trained(name), (data.train_inputs, data.train_targets), batch=128, **training,
