@@ -175,7 +175,10 @@ def run_bias(image: ChipImage, currents: Any) -> np.ndarray | None:
         if name not in known:
             raise unknown_name("population", name, known, where="run: currents")
         at = image.names.index(name)
-        array = np.asarray(given, np.float64).reshape(-1)
+        try:
+            array = np.asarray(given, np.float64).reshape(-1)
+        except (TypeError, ValueError):
+            raise KindError(f"run: currents[{name!r}]: expected whole numbers, got {given!r}") from None
         if len(array) != image.starts[at + 1] - image.starts[at] or np.any(np.rint(array) != array) or np.any(np.abs(array) >= 2**20):
             raise DescriptionError(f"run: currents[{name!r}]: expected {image.starts[at + 1] - image.starts[at]} whole numbers below 2**20")
         bias[image.starts[at] : image.starts[at + 1]] += array.astype(np.int64)

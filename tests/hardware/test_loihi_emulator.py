@@ -241,3 +241,9 @@ def test_sizes_that_cannot_be():
         bare.run(80, inputs={"trains": given})
     with pytest.raises(DescriptionError, match="'trains': neuron 2 fires twice in step 1"):
         bare.run(80, inputs={"trains": sim.SpikeTrains([1.0, 1.0], [2, 2])})
+
+
+def test_currents_that_are_no_numbers():
+    image = map_to(graded(2)[0], "loihi2", compare=False)
+    with pytest.raises(KindError, match=r"run: currents\['cells'\]: expected whole numbers, got 'x'"):
+        image.run(3, currents={"cells": "x"})
