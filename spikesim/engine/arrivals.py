@@ -31,26 +31,35 @@ def _inputs(plan, step):
 
 
 @njit
-def _ages(plan, source, step, stage):
-    """How many steps ago [first, last) the spikes were sent that a stage delivers through tables.
+def deliver_earlier(plan, one, part, step):
+    """At the first step of a window, the tables for spikes of the steps before the last one.
 
     A visit to a spike's synapses delivers what is due until the end of the window. So at its first step all spikes are
     visited, later those alone that are new.
     """
-    first = 1 if stage == 0 else plan.ring
-    last = plan.ring if step % plan.window == 0 else 2
-    after = carray(pointer(plan.cells_at, CELLS), plan.populations)[source].stage + 1
-    return (0, 1) if stage == after else (first, min(last, plan.ring))
+    if step % plan.window == 0:
+        _deliver_earlier(plan, one, part, step)
+
+
+@njit
+def _deliver_earlier(plan, one, part, step):
+    tables = carray(pointer(plan.tables_at, TABLE), plan.tables)
+    for at in range(plan.tables):
+        if tables[at].part == part:
+            _deliver_table(plan, one, tables[at], part, step, 2, plan.ring)
 
 
 @njit
 def deliver_tables(plan, one, part, step, stage):
-    """The tables of sources whose spikes have no sizes."""
+    """The tables for spikes of the last step, or of an earlier stage of this one; of sources whose spikes have no sizes."""
     tables = carray(pointer(plan.tables_at, TABLE), plan.tables)
     for at in range(plan.tables):
-        if tables[at].part == part:
-            first, last = _ages(plan, tables[at].source, step, stage)
-            _deliver_table(plan, one, tables[at], part, step, first, last)
+        if tables[at].part != part:
+            continue
+        if stage == 0:
+            _deliver_table(plan, one, tables[at], part, step, 1, min(2, plan.ring))
+        elif stage == carray(pointer(plan.cells_at, CELLS), plan.populations)[tables[at].source].stage + 1:
+            _deliver_table(plan, one, tables[at], part, step, 0, 1)
 
 
 @njit
@@ -165,8 +174,4 @@ def draw_again(plans, part, step):
 @kernel
 def deliver_again(plans, one, part, step):
     """Deliver once more, through tables, what earlier steps of the window delivered for ``step`` and the rest of the window."""
-    plan = plans[0]
-    tables = carray(pointer(plan.tables_at, TABLE), plan.tables)
-    for at in range(plan.tables):
-        if tables[at].part == part:
-            _deliver_table(plan, one, tables[at], part, step, 2, plan.ring)
+    _deliver_earlier(plans[0], one, part, step)

@@ -1,5 +1,6 @@
 """The CPU engine: numba kernels, one thread for each part of the neurons."""
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -23,6 +24,7 @@ from spikesim.machine import cores
 from spikesim.program import MEMBRANE, Cells, Drive, Held, Noise, Program, Sampler
 
 WINDOW = 4  # steps for which a visit to a spike's synapses delivers at once, where there are several delays
+LEAD = 4  # steps for which Poisson drive is kept that threads draw ahead
 CAPACITY = 1 << 25  # spikes, and samples, that one call can record (at least a step's); they take memory when they occur
 TOGETHER = 8  # steps that a stage goes through at once, where there are only blocks without delay,
 KEPT = 1 << 22  # if that keeps no more spikes
@@ -62,15 +64,17 @@ class Cpu:
         self.fired = [Row(bounds[:, c.index], fired_type(c)) for c in program.cells]
         self.limits = [c.limits.copy() for c in program.cells]
         self.held = [np.array(h.values, order="C") for h in program.held]
-        self.drives = {(d.cells, d.port): Row(bounds[:, d.cells], precision) for d in program.drives}
         self.samples = [np.empty((self.largest_chunk // s.interval + 1, len(s.ids))) for s in program.samplers]
         self.window = WINDOW if any(len(t.delays) > 1 for t in program.tables) else 1
+        self.lead = LEAD if program.drives and self.workers > 1 else 1
+        self.drives = {(d.cells, d.port): [Row(bounds[:, d.cells], precision) for _ in range(self.lead)] for d in program.drives}
         self.inputs = lines(self.window, program.layout.total + BLOCK, program.accumulator.__name__)
         self.barrier = lines(BARRIER, 1, "int64")
+        self.claims = lines(self.parts, 1 + self.lead, "int64")
         self.scratch = lines(self.parts, SCRATCH, "uint8")
         self.ticks = lines(self.workers, WORDS, "int64")
         self.due = lines(self.parts, DUE * 4, "int64")
-        apart = program.longest_delay or program.tables or program.rows
+        apart = program.longest_delay or program.tables or program.rows or program.drives
         self.together = 1 if apart else max(1, min(TOGETHER, KEPT // program.neurons))
         ring = program.longest_delay + self.together
         regions = [program.layout.region(part) for part in range(self.parts)] if program.rows else []
@@ -175,6 +179,7 @@ class Cpu:
         self.recorded[:] = 0
         self.neuron_counts[:] = 0
         self.barrier[:] = 0
+        self.claims[:] = first
         started = time.perf_counter()
         if self.pool is None:
             work(self.plan, *self.types, 0, first, steps)
@@ -236,6 +241,7 @@ class Cpu:
         program, layout = self.program, self.program.layout
         arrays = {
             "bounds": layout.bounds, "slots": layout.slots, "inputs": self.inputs, "barrier": self.barrier,
+            "claims": self.claims,
             "scratch": self.scratch, "due": self.due, "ticks": self.ticks, "history": self.history, "history_counts": self.history_counts,
             "records": np.array([self._address(record) for record in self.records]), "recorded": self.recorded,
             "record_sizes": np.array([self._address(record) for record in self.record_sizes]),
@@ -245,7 +251,8 @@ class Cpu:
             "seed": program.seed, "stages": program.stages, "together": self.together, "threads": self.parts, "workers": self.workers,
             "ring": len(self.history), "history_width": self.history_counts.shape[2], "neurons": program.neurons,
             "populations": len(program.cells), "ports": layout.slots.shape[2], "input_size": self.inputs.itemsize,
-            "input_stride": self.inputs.strides[0], "window": self.window,
+            "input_stride": self.inputs.strides[0], "window": self.window, "lead": self.lead, "sweeps": math.lcm(self.window, self.lead),
+            "claim": self.claims.strides[0],
             "chunk": self.largest_chunk, "sizes_at": self._address(self.sizes) if program.graded else 0,
         }  # fmt: skip
 
@@ -263,15 +270,17 @@ class Cpu:
         return row
 
     def _sweep_rows(self, c: Cells) -> np.ndarray:
-        """The addresses of the addresses of the arrays over which sweeps of a population run, int64 (window, parts)."""
+        """The addresses of the addresses of the arrays over which sweeps of a population run, int64 (steps, parts)."""
         varying = {name: self._address(coefficient(c, name).astype(self.precision)) for name in arguments(c)[2]}  # type: ignore[union-attr]
-        return np.array([[self._address(self._sweep_row(c, slots, part, varying)) for part in range(self.parts)] for slots in self.inputs])
+        steps = range(math.lcm(self.window, self.lead))
+        return np.array([[self._address(self._sweep_row(c, step, part, varying)) for part in range(self.parts)] for step in steps])
 
-    def _sweep_row(self, c: Cells, inputs: np.ndarray, part: int, varying: dict[str, int]) -> np.ndarray:
-        """The addresses, as of neuron 0, of the arrays over which a part's sweep runs in steps with these input slots."""
+    def _sweep_row(self, c: Cells, step: int, part: int, varying: dict[str, int]) -> np.ndarray:
+        """The addresses, as of neuron 0, of the arrays over which a part's sweep runs in a step."""
+        inputs = self.inputs[step % self.window]
         slots = self.program.layout.slots[part, c.index] - self.program.layout.bounds[part, c.index]
         found = varying | {f"state{at}": row.addresses[part] for at, row in enumerate(self.values[c.index])}
-        found |= {f"drive{port}": row.addresses[part] for (cells, port), row in self.drives.items() if cells == c.index}
+        found |= {f"drive{port}": rows[step % self.lead].addresses[part] for (cells, port), rows in self.drives.items() if cells == c.index}
         found |= {f"input{port}": inputs.ctypes.data + inputs.itemsize * int(slots[port]) for port in range(len(c.ports))}
         found["fired"] = self.fired[c.index].addresses[part]
         if c.injected:
@@ -319,9 +328,9 @@ class Cpu:
                              "width": values.shape[1]}  # fmt: skip
 
     def _drive(self, drive: Drive) -> dict[str, Any]:
-        row = self.drives[drive.cells, drive.port]
-        return _ids(drive) | {"row_at": self._address(row.addresses), "limits_at": self._address(drive.limits),
-                              "rows": drive.limits.shape[0], "limits": drive.limits.shape[1], "guide_at": self._address(drive.guide),
+        rows = np.array([row.addresses for row in self.drives[drive.cells, drive.port]])
+        return _ids(drive) | {"rows_at": self._address(rows), "limits_at": self._address(drive.limits),
+                              "sets": drive.limits.shape[0], "limits": drive.limits.shape[1], "guide_at": self._address(drive.guide),
                               "stream": int(drive.stream), "rest": int(drive.rest), "weight": drive.weight}  # fmt: skip
 
     def _sampler(self, sampler: Sampler, out: np.ndarray) -> dict[str, int]:

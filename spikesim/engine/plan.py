@@ -31,10 +31,11 @@ ALONG = _record("source source_start source_step target target_start target_step
                 "rows_at singles_at")  # fmt: skip
 HELD = _record("cells start step count changes_at changes values_at width")
 NOISE = _record("cells start step count interval stream mean sd", mean="f8", sd="f8")
-DRIVE = _record("cells start step count row_at limits_at rows limits guide_at stream rest weight", weight="f8")
+DRIVE = _record("cells start step count rows_at limits_at sets limits guide_at stream rest weight", weight="f8")
 SAMPLER = _record("cells row_at ids_at count interval out_at")
 PLAN = _record(
     "seed stages together threads ring neurons populations ports bounds_at slots_at inputs_at input_size input_stride window barrier_at "
+    "lead sweeps claims_at claim "
     "workers scratch_at due_at ticks_at timed history_at sizes_at history_counts_at history_width chunk records_at record_sizes_at "
     "recorded_at population_counts_at neuron_counts_at cells_at cells tables_at tables graded_at graded rows_at rows futures_at "
     "futures dense_at dense conv_at conv along_at along held_at held noise_at noise drives_at drives samplers_at samplers",

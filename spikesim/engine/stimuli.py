@@ -71,34 +71,33 @@ def _current_changes(plan, cells, step):
 
 
 @njit
-def drive_ports(plan, zero, part, step, stage):
-    """Draw the numbers of Poisson spikes and write weight x number for each driven port of a stage."""
+def drive_ports(plan, zero, worker, part, step):
+    """Draw the numbers of Poisson spikes of a step and write weight x number for each driven port of a part, whoever works on it.
+
+    They depend on nothing but the seed, so a step may be drawn as soon as its row is free, that of ``plan.lead`` steps before.
+    """
     drives = carray(pointer(plan.drives_at, DRIVE), plan.drives)
     for at in range(plan.drives):
-        if _stage_of(plan, drives[at].cells) != stage:
-            continue
         low, high = span(plan, part, drives[at].cells)
-        row = carray(pointer_like(share(plan, drives[at].row_at, part), zero), high)
-        row[low:high] = zero
+        _row(plan, zero, drives[at], part, step)[low:high] = zero
     for at in range(plan.drives):
         drive = drives[at]
-        if _stage_of(plan, drive.cells) != stage:
-            continue
         low, high = span(plan, part, drive.cells)
         first, last = clip(drive.start, drive.step, drive.count, low, high)
-        row = carray(pointer_like(share(plan, drive.row_at, part), zero), high)
-        if drive.rows == 1 and drive.step == 1:
-            _drive_alike(plan, drive, part, step, drive.start + first, drive.start + last, row)
+        row = _row(plan, zero, drive, part, step)
+        if drive.sets == 1 and drive.step == 1:
+            _drive_alike(plan, drive, worker, step, drive.start + first, drive.start + last, row)
             continue
-        limits = carray(pointer(drive.limits_at, np.uint64), (drive.rows, drive.limits))
+        limits = carray(pointer(drive.limits_at, np.uint64), (drive.sets, drive.limits))
         for k in range(first, last):
             i = drive.start + drive.step * k
-            row[i] += drive.weight * reached(limits[k if drive.rows > 1 else 0], _word(plan, drive, i, step))
+            row[i] += drive.weight * reached(limits[k if drive.sets > 1 else 0], _word(plan, drive, i, step))
 
 
 @njit
-def _stage_of(plan, cells):
-    return carray(pointer(plan.cells_at, CELLS), plan.populations)[cells].stage
+def _row(plan, zero, drive, part, step):
+    rows = carray(pointer(drive.rows_at, np.int64), (plan.lead, plan.threads))
+    return carray(pointer_like(rows[step % plan.lead, part], zero), span(plan, part, drive.cells)[1])
 
 
 @njit
@@ -109,9 +108,9 @@ def _word(plan, drive, i, step):
 
 
 @njit
-def _drive_alike(plan, drive, part, step, low, high, row):
+def _drive_alike(plan, drive, worker, step, low, high, row):
     """The same for neurons [low, high) of one rate, with the guide."""
-    at = plan.scratch_at + part * SCRATCH
+    at = plan.scratch_at + worker * SCRATCH
     drawn, halves = carray(pointer(at, np.uint32), DRAWN), carray(pointer(at, np.uint16), 2 * DRAWN)
     counts, eights = carray(pointer(at + 4 * DRAWN, np.uint8), 2 * DRAWN), carray(pointer(at + 4 * DRAWN, np.uint64), DRAWN // 4)
     table = carray(pointer(drive.guide_at, np.uint8), 1 << GUIDED)

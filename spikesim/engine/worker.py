@@ -11,15 +11,16 @@ writes.
 import numpy as np
 from numba import carray, njit
 
-from spikesim.barrier import wait_for_all
+from spikesim.barrier import arrive, have_come, wait
 from spikesim.bits import lowest_bit, ones
 from spikesim.draws import reached
-from spikesim.engine.arrivals import deliver_blocks, deliver_drawn, deliver_graded_tables, deliver_tables
+from spikesim.engine.ahead import draw_ahead, have_drive
+from spikesim.engine.arrivals import deliver_blocks, deliver_drawn, deliver_earlier, deliver_graded_tables, deliver_tables
 from spikesim.engine.history import counts_of, fired_in, sizes_in
 from spikesim.engine.native import WORD, call_sweep, marks, pointer, pointer_like, ticks
 from spikesim.engine.parts import share, span
 from spikesim.engine.plan import CELLS, DELIVERY, MEETING, SAMPLER, STIMULI, UPDATE, WORDS
-from spikesim.engine.stimuli import DRAWN, SCRATCH, draw_words, drive_ports, inject
+from spikesim.engine.stimuli import DRAWN, SCRATCH, draw_words, inject
 from spikesim.kernel import kernel
 from spikesim.program import MEMBRANE, POISSON
 
@@ -53,7 +54,7 @@ def _update(plan, what, low, high, part, step, out, sizes):
     """Advance the neurons [low, high) of one population; write who fired into ``out``, how strongly into ``sizes``; return how many."""
     count = 0
     if what.kind == MEMBRANE:
-        rows_at = carray(pointer(what.rows_at, np.int64), (plan.window, plan.threads))[step % plan.window, part]
+        rows_at = carray(pointer(what.rows_at, np.int64), (plan.sweeps, plan.threads))[step % plan.sweeps, part]
         for first in range(low, high, SWEPT):
             last = min(first + SWEPT, high)
             if call_sweep(what.sweep, first, last, rows_at, what.constants_at):
@@ -156,28 +157,35 @@ def work(plans, one, zero, procedural, worker, first_step, steps):
     no rows are drawn, so that what draws them is not compiled.
     """
     plan = plans[0]
-    turn = 0
+    last = first_step + steps
     clock = ticks()
-    for begin in range(first_step, first_step + steps, plan.together):
-        end = min(begin + plan.together, first_step + steps)
-        for stage in range(plan.stages):
-            for step in range(begin, end):
-                for part in range(worker, plan.threads, plan.workers):
-                    inject(plan, zero, part, step, stage, first_step)
-                    drive_ports(plan, zero, part, step, stage)
+    for turn in range(-(-steps // plan.together) * plan.stages):
+        begin, stage = first_step + turn // plan.stages * plan.together, turn % plan.stages
+        for step in range(begin, min(begin + plan.together, last)):
+            for part in range(worker, plan.threads, plan.workers):
+                inject(plan, zero, part, step, stage, first_step)
+                if stage == 0:
+                    have_drive(plan, zero, worker, part, step)
+            clock = _lap(plan, worker, STIMULI, clock)
+            for part in range(worker, plan.threads if stage == 0 else 0, plan.workers):
+                deliver_earlier(plan, one, part, step)
+            clock = _lap(plan, worker, DELIVERY, clock)
+            if step == begin and turn > 0 and plan.workers > 1:
+                while not have_come(plan.barrier_at, plan.workers, turn - 1) and draw_ahead(plan, zero, worker, step, last):
+                    pass
                 clock = _lap(plan, worker, STIMULI, clock)
-                for part in range(worker, plan.threads, plan.workers):
-                    if procedural is not None and stage == 0:
-                        deliver_drawn(plan, part, step)
-                    deliver_tables(plan, one, part, step, stage)
-                    deliver_graded_tables(plan, one, part, step, stage)
-                    deliver_blocks(plan, one, part, step, stage)
-                clock = _lap(plan, worker, DELIVERY, clock)
-                for part in range(worker, plan.threads, plan.workers):
-                    _fire(plan, part, step, stage, step - first_step)
-                    _sample(plan, zero, part, step, stage, first_step)
-                clock = _lap(plan, worker, UPDATE, clock)
-            if plan.workers > 1:
-                wait_for_all(plan.barrier_at, plan.workers, turn)
-                turn += 1
+                wait(plan.barrier_at, plan.workers, turn - 1)
                 clock = _lap(plan, worker, MEETING, clock)
+            for part in range(worker, plan.threads, plan.workers):
+                if procedural is not None and stage == 0:
+                    deliver_drawn(plan, part, step)
+                deliver_tables(plan, one, part, step, stage)
+                deliver_graded_tables(plan, one, part, step, stage)
+                deliver_blocks(plan, one, part, step, stage)
+            clock = _lap(plan, worker, DELIVERY, clock)
+            for part in range(worker, plan.threads, plan.workers):
+                _fire(plan, part, step, stage, step - first_step)
+                _sample(plan, zero, part, step, stage, first_step)
+            clock = _lap(plan, worker, UPDATE, clock)
+        if plan.workers > 1:
+            arrive(plan.barrier_at, plan.workers)
