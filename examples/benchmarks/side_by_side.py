@@ -72,7 +72,8 @@ def script(path: Path, *arguments: str) -> dict[str, float]:
 def side_by_side(title: str, contenders: dict[str, Measure], *, rounds: int, also: Mapping[str, float] | None = None) -> list[float]:
     """Measure the contenders in turn for so many rounds; print and return the ratios of the others to the first.
 
-    Each measurement returns at least the figures of `FIGURES`. also: further columns, multiples of wall / model time.
+    Each measurement returns ``wall_per_model_time``, and the figures of `FIGURES` that are to be shown.
+    also: further columns, multiples of wall / model time.
     """
     console = Console(width=max(WIDTH, Console().width))
     found: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
@@ -90,12 +91,13 @@ def side_by_side(title: str, contenders: dict[str, Measure], *, rounds: int, als
 def print_table(console: Console, title: str, found: dict[str, list[dict[str, float]]], also: Mapping[str, float]) -> None:
     """Medians with the spread of the times, and the ratio of each contender to the first, round by round."""
     table = Table(title=title)
-    for column in ("", "wall / model time", *also, *FIGURES, "times slower"):
-        table.add_column(column, justify="right" if column else "left")
     ours = next(iter(found.values()))
+    shown = {column: figure for column, figure in FIGURES.items() if figure[0] in ours[0]}
+    for column in ("", "wall / model time", *also, *shown, "times slower"):
+        table.add_column(column, justify="right" if column else "left")
     for name, entries in found.items():
         walls = [entry["wall_per_model_time"] for entry in entries]
-        others = (statistics.median([entry[key] for entry in entries]) / divisor for key, divisor in FIGURES.values())
+        others = (statistics.median([entry[key] for entry in entries]) / divisor for key, divisor in shown.values())
         table.add_row(name, _spread(walls), *(_spread([factor * wall for wall in walls]) for factor in also.values()),
                       *(f"{figure:.2f}" for figure in others), _spread(_ratios(entries, ours)))  # fmt: skip
     console.print(table)
