@@ -142,9 +142,10 @@ class Simulation:
         results: dict[int, Any] = {}
         faults: dict[int, ChipOverflowError] = {}
         with Interrupt() as interrupt, Progress.of_trials(len(trials), shown=progress) as bar:
+            waiting = iter(range(len(trials)))  # whoever is done takes the next one
 
-            def work(worker: int, engine: Any) -> None:
-                for at in range(worker, len(trials), workers):
+            def work(engine: Any) -> None:
+                for at in waiting:
                     if interrupt.wanted:
                         return
                     recording = run_trial(self.network, engine, steps, trials[at], until)
@@ -158,7 +159,7 @@ class Simulation:
             try:
                 with ThreadPoolExecutor(workers) as pool:
                     engines = [engine_class(self.engine_name)(program, precision=self.precision) for _ in range(workers)]
-                    for done in [pool.submit(work, worker, engine) for worker, engine in enumerate(engines)]:
+                    for done in [pool.submit(work, engine) for engine in engines]:
                         done.result()
             finally:
                 self.recordings = [results[at] for at in sorted(results)]

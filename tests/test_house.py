@@ -32,6 +32,7 @@ LAYERS = (
     {"compiler", "compiler.grid", "compiler.quanta", "compiler.cells", "compiler.stimuli", "compiler.wiring", "compiler.compile"},
     {"engine", "engine.state", "engine.memory", "engine.native", "engine.plan", "engine.parts", "engine.stimuli",
      "engine.delivery", "engine.blocks", "engine.records", "engine.procedural", "engine.history", "engine.arrivals", "engine.ahead",
+     "engine.sliding",
      "engine.worker", "engine.sweep", "engine.cpu",
      "engine.reference"},
     {"recording", "recorder", "recording_file", "plot"},

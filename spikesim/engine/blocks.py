@@ -13,6 +13,7 @@ from spikesim.engine.delivery import row_of
 from spikesim.engine.native import VECTOR, VECTORS, add_rows, pointer, pointer_like
 from spikesim.engine.parts import clip
 from spikesim.engine.plan import MEETS
+from spikesim.engine.sliding import SPIKES, most_rows, slide
 
 COLUMN = 24  # bytes of what a column meets in a row: target, weights, number of weights
 
@@ -134,6 +135,12 @@ def _deliver_line(spikes, sizes, start, channel, rows, block, low, high, inputs_
 @njit
 def _deliver_whole(spikes, sizes, start, rows, block, inputs_at, dtype, one):
     """If all that they meet is in reach, and the weights of all output channels lie in a row."""
+    if block.slides and len(spikes) > SPIKES * block.width and _bytes(inputs_at, one) == 4:
+        if len(sizes):
+            _slide(spikes, sizes.ctypes.data, start, rows, block, inputs_at, one)
+        else:
+            _slide(spikes, None, start, rows, block, inputs_at, one)
+        return
     for run in range(block.runs):
         columns_at = block.columns_at + COLUMN * block.width * run
         if run >= block.whole_runs:
@@ -142,6 +149,19 @@ def _deliver_whole(spikes, sizes, start, rows, block, inputs_at, dtype, one):
             _deliver_runs(spikes, sizes, start, rows, columns_at, block, inputs_at, dtype, one)
         else:
             _deliver_runs(spikes, None, start, rows, columns_at, block, inputs_at, dtype, one)
+
+
+@njit
+def _slide(spikes, sizes_at, start, rows, block, inputs_at, one):
+    """With sums in registers; ``sizes_at``: None if all are 1."""
+    item, channels = _bytes(inputs_at, one), block.channels
+    first, last = (spikes[0] - start) // channels, (spikes[-1] - start) // channels + block.kernel_width
+    most = most_rows(block.kernel_width, block.group_out)
+    for row in range(0, rows.count, most):
+        slide(block.slides, min(most, rows.count - row), spikes.ctypes.data, sizes_at, len(spikes),
+              start, channels, block.channel_bytes, first, last, block.left, block.target_width,
+              inputs_at + (rows.target + row * rows.target_step) * item, rows.target_step * item,
+              block.weights_at + rows.weights + row * rows.weights_step, rows.weights_step, one, np.int16)  # fmt: skip
 
 
 @njit
@@ -207,6 +227,9 @@ def _deliver_clipped(spikes, sizes, start, channel, rows, block, low, high, inpu
 @njit
 def deliver_along(spikes, sizes, block, low, high, inputs_at, one):
     """Matrix along an axis: add the entries of the column of each source to the outputs at its outer and inner position."""
+    if block.straight and block.whole and block.target_start == 0 and block.target_step == 1:
+        _deliver_straight(spikes, sizes, block, low, high, inputs_at, one)
+        return
     inner, inputs, outputs, item = block.inner, block.inputs, block.outputs, _bytes(inputs_at, one)
     start, step, singles_at, slots_at = block.target_start, block.target_step, block.singles_at, inputs_at - low * item
     for n in range(len(spikes)):
@@ -225,6 +248,20 @@ def deliver_along(spikes, sizes, block, low, high, inputs_at, one):
             _add_column(
                 block, column, start + step * (outer * outputs * inner + position), position, _size(sizes, n), low, high, inputs_at, one
             )
+
+
+@njit
+def _deliver_straight(spikes, sizes, block, low, high, inputs_at, one):
+    """If source k meets target k alone."""
+    first, last = reached(spikes, low - 1), reached(spikes, min(high, block.sources) - 1)
+    inputs = carray(pointer_like(inputs_at, one), high - low)
+    singles, channels = carray(pointer(block.singles_at, np.int64), (block.inputs, 2)), block.inputs
+    for n in range(first, last):
+        k = np.int64(spikes[n])
+        rest = k * block.inner_inverse >> block.inner_shift
+        outer = rest * block.inputs_inverse >> block.inputs_shift
+        weight = singles[rest - outer * channels, 1]
+        inputs[k - low] += weight if len(sizes) == 0 else weight * np.int64(sizes[n])
 
 
 @njit

@@ -42,7 +42,7 @@ def add_rows(typingctx, slots_at, weights_at, vectors, rows, slots_step, weights
 
     def codegen(context, builder, signature, args):
         narrow, wide = (ir.VectorType(context.get_value_type(kind), VECTOR) for kind in (dtype.dtype, one))
-        factor = None if size is types.none else _vector_of(builder, _widened(builder, args[6], wide.element), wide)
+        factor = None if size is types.none else vector_of(builder, widened(builder, args[6], wide.element), wide)
         before, end = builder.block, builder.append_basic_block("end")
         choice = builder.switch(args[2], end)
         for length in range(1, VECTORS + 1):
@@ -58,7 +58,7 @@ def add_rows(typingctx, slots_at, weights_at, vectors, rows, slots_step, weights
             slots, weights = (builder.inttoptr(at, kind.as_pointer()) for at, kind in ((slots_at, wide), (weights_at, narrow)))
             for k in range(length):
                 place = [ir.Constant(left.type, k)]
-                added = _widened(builder, builder.load(builder.gep(weights, place), align=dtype.dtype.bitwidth // 8), wide)
+                added = widened(builder, builder.load(builder.gep(weights, place), align=dtype.dtype.bitwidth // 8), wide)
                 added = added if factor is None else builder.mul(added, factor)
                 slot, align = builder.gep(slots, place), one.bitwidth // 8
                 builder.store(builder.add(builder.load(slot, align=align), added), slot, align=align)
@@ -72,11 +72,13 @@ def add_rows(typingctx, slots_at, weights_at, vectors, rows, slots_step, weights
     return types.void(*[types.int64] * 6, size, one, dtype), codegen
 
 
-def _widened(builder, value, kind):
+def widened(builder, value, kind):
+    """A vector of integers as one of ``kind``."""
     return value if value.type == kind else builder.sext(value, kind)
 
 
-def _vector_of(builder, value, kind):
+def vector_of(builder, value, kind):
+    """A vector of ``kind`` whose elements are all ``value``."""
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count))
 

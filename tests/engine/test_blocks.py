@@ -7,7 +7,9 @@ from numba import njit
 from spikesim.compiler import compile_network
 from spikesim.connectivity import Along, Conv, ConvTranspose, Dense
 from spikesim.engine import blocks, records
+from spikesim.engine.native import VECTOR
 from spikesim.engine.plan import ALONG, CONV, DENSE
+from spikesim.engine.sliding import SHAPES
 from spikesim.network import Network
 from spikesim.neurons import IF
 
@@ -24,10 +26,21 @@ RULES = {  # rule, source shape
     "transposed channels last": (ConvTranspose(integers(3, 17, 2, 3), stride=2, channels_last=True), (4, 3, 3)),
     "along": (Along(integers(6, 5) * (integers(6, 5) > 0), 4), (3, 5, 4)),
     "along full": (Along(integers(50, 5)), (3, 5)),
+    "along one to one": (Along(np.diag([3.0, 5.0, -2.0, 1.0, 7.0])), (4, 5)),
     "along with gains": (Along(integers(6, 5), 4, [1.0, 2.0, -3.0, 0.0]), (3, 5, 4)),
 }
 LARGE = "weights of 32 bits"
 RULES[LARGE] = (Conv(np.append(integers(40, 3, 3, 3, largest=2**29).ravel()[:-1], 1).reshape(40, 3, 3, 3), channels_last=True), (5, 6, 3))
+
+
+def sliding(columns, vectors, number):
+    """A convolution for each loop of `spikesim.engine.sliding`; paddings, rows and their steps are of all kinds."""
+    weights = integers(VECTOR * vectors, 3, 1 + number % 4, columns)
+    options = {"padding": (number % 2, number % (columns + 2)), "stride": (1 + number % 3 // 2, 1), "dilation": (1 + number % 5 // 4, 1)}
+    return Conv(weights, **options, channels_last=True), (7, 6, 3)
+
+
+RULES |= {f"conv of {columns} columns to {vectors} vectors": sliding(columns, vectors, at) for (columns, vectors), at in SHAPES.items()}
 KINDS = {
     "dense": (DENSE, records.dense_record, blocks.deliver_dense),
     "conv": (CONV, records.conv_record, blocks.deliver_conv),
@@ -109,3 +122,12 @@ def test_neighbouring_places_are_one_run():
         arrays = []
         record = records.conv_record(block, lambda array, arrays=arrays: arrays.append(array) or len(arrays) - 1)
         assert np.count_nonzero(arrays[record["columns_at"]][:, 3, 2]) == columns
+
+
+@pytest.mark.parametrize(("more", "slides"), [({}, True), ({"padding": 1}, True), ({"stride": (2, 1)}, True), ({"stride": 2}, False),
+                                              ({"dilation": (1, 2)}, False), ({"channels_last": False}, False)])  # fmt: skip
+def test_which_convolutions_slide(more, slides):
+    _, block, *_ = compiled(
+        Conv(integers(32, 3, 3, 3), **{"channels_last": True} | more), (9, 8, 3) if more.get("channels_last", True) else (3, 9, 8)
+    )
+    assert bool(records.conv_record(block, lambda array: array.ctypes.data)["slides"]) == slides
