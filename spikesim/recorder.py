@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from numba import njit
 
 from spikesim.kernel import kernel
 from spikesim.network import COUNTS, RATE, SPIKES, Network, Probe
-from spikesim.recording import Counts, Rate, Recording, Spikes, Trace, recorded
+from spikesim.recording import Counts, Rate, Recorded, Recording, Spikes, Trace, recorded
 
 if TYPE_CHECKING:
     from spikesim.engine.state import Segment
@@ -49,7 +50,7 @@ class Recorder:
             self._sort_spikes()
         for probe, values in zip(self.trace_probes, segment.samples, strict=True):
             self.sink((probe.variable, probe.view.population), {"values": values, "times": self._sample_times(probe, steps)})
-        self.counts = segment.neuron_counts if self.counts is None else self.counts + segment.neuron_counts
+        self.counts = segment.neuron_counts if self.counts is None else np.add(self.counts, segment.neuron_counts, dtype=np.int64)
         self._add_rates(segment)
         self.step += steps
 
@@ -103,7 +104,7 @@ class Recorder:
             found = joined.get(key, {"times": np.empty(0), "values": np.empty((0, len(ids)))})
             traces[probe.view.population, probe.variable] = Trace(found["times"], ids, found["values"])
         return Recording(self.first * dt, self.step * dt, dt, recorded("spikes", spikes), recorded("traces", traces),
-                         recorded("rates", self._rates()), recorded("counts", self._counts()))  # fmt: skip
+                         recorded("rates", self._rates()), Recorded("counts", self._counts()))  # fmt: skip
 
     def _rates(self) -> dict[str, Rate]:
         made = {}
@@ -115,14 +116,16 @@ class Recorder:
             made[probe.view.population] = Rate(times, 1e3 * bins[:whole] / (size * width), width)
         return made
 
-    def _counts(self) -> dict[str, Counts]:
+    def _counts(self) -> dict[str, Callable[[], Counts]]:
+        """What reads the counts of each population, which are many in a trial of which perhaps only sums are kept."""
         totals = np.zeros(self.program.neurons, np.int64) if self.counts is None else self.counts
-        made = {}
-        for name, ids in self.count_ids.items():
+
+        def read(name: str, ids: np.ndarray) -> Counts:
             cells = self.program.cells_named(name)
             counts = totals[cells.start : cells.start + cells.size]
-            made[name] = Counts(ids, counts if len(ids) == cells.size else counts[ids])
-        return made
+            return Counts(ids, (counts if len(ids) == cells.size else counts[ids]).astype(np.int64))
+
+        return {name: partial(read, name, ids) for name, ids in self.count_ids.items()}
 
 
 def _ids(probes: list[Probe], variable: str) -> dict[str, np.ndarray]:

@@ -195,14 +195,14 @@ class ConvertedNetwork:
         """What is kept of an image: ``fan_out`` of each population that is counted, ``keep`` the counts."""
         sums = recording.trace(READ_OUT, "v").values
         values = sums / np.arange(1, len(sums) + 1)[:, None] if self.coding == RATE else sums
-        counts = {name: recording.counts[name].values for name in fan_out}
-        found = [totals(counts[name], fans) for name, fans in fan_out.items()]
-        return _Trial(
-            np.concatenate([values, np.repeat(values[-1:], steps - len(values), axis=0)]), round(recording.duration),
-            [spikes for spikes, _ in found], [operations for _, operations in found],
-            {name: counts[name][np.argsort(self.lowered.places[name].order)] for name in counts if name not in self.lowered.relays}
-            if keep else {},
-        )  # fmt: skip
+        found, kept = [], {}
+        for name, fans in fan_out.items():
+            counts = recording.counts[name].values
+            found.append(totals(counts, fans))
+            if keep and name not in self.lowered.relays:
+                kept[name] = counts[np.argsort(self.lowered.places[name].order)]
+        return _Trial(np.concatenate([values, np.repeat(values[-1:], steps - len(values), axis=0)]), round(recording.duration),
+                      [spikes for spikes, _ in found], [operations for _, operations in found], kept)  # fmt: skip
 
     def inputs(self, images: Any) -> dict[str, np.ndarray]:
         """What the populations that see the images get, (n, size) by name: currents, or the rates of Poisson spikes (Hz).

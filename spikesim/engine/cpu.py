@@ -60,6 +60,7 @@ class Cpu:
         program, precision = self.program, self.precision
         bounds = program.layout.bounds
         self.values = [[Row(bounds[:, c.index], precision) for _ in c.initial] for c in program.cells]
+        self.initial = [[_alike(values.astype(precision)) for values in c.initial] for c in program.cells]
         self.injected = {c.index: Row(bounds[:, c.index], precision) for c in program.cells if c.injected}
         self.fired = [Row(bounds[:, c.index], fired_type(c)) for c in program.cells]
         self.limits = [c.limits.copy() for c in program.cells]
@@ -97,7 +98,7 @@ class Cpu:
         """Continue from ``state``."""
         self.step = state.step
         for c, given in zip(self.program.cells, state.values, strict=True):
-            for at, values in enumerate(given):
+            for at, values in enumerate(self.initial[c.index] if given is c.initial else given):
                 if at not in c.still:
                     self.values[c.index][at].write(values)
         self.history_counts[:] = 0
@@ -201,7 +202,7 @@ class Cpu:
             found.sort(kind="stable")  # runs that are in order already
         samples = tuple(out[: len(sample_steps(s.interval, first, steps))].copy()
                         for out, s in zip(self.samples, self.program.samplers, strict=True))  # fmt: skip
-        return Segment(found, self.population_counts[:, :steps].sum(axis=0), self.neuron_counts.astype(np.int64), samples, sizes)
+        return Segment(found, self.population_counts[:, :steps].sum(axis=0), self.neuron_counts.copy(), samples, sizes)
 
     def _address(self, array: np.ndarray) -> int:
         self.kept.append(array)
@@ -337,6 +338,11 @@ class Cpu:
         row = self.values[sampler.cells][sampler.variable]
         return {"cells": sampler.cells, "row_at": self._address(row.addresses), "ids_at": self._address(sampler.ids),
                 "count": len(sampler.ids), "interval": sampler.interval, "out_at": out.ctypes.data}  # fmt: skip
+
+
+def _alike(values: np.ndarray) -> np.ndarray:
+    """Values that are all the same as one of them, for trials begin with them again and again."""
+    return values[0] if (values == values[:1]).all() and len(values) else values
 
 
 def _ids(entry: Held | Noise | Drive) -> dict[str, int]:

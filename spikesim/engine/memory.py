@@ -45,8 +45,9 @@ class Row:
         )
 
     def write(self, values: np.ndarray) -> None:
+        """Write a value for each neuron, or one for all."""
         for share, (low, high) in zip(self.shares, self.spans, strict=True):
-            share[:] = values[low:high]
+            share[:] = values[low:high] if values.ndim else values
 
     def read(self) -> np.ndarray:
         return np.concatenate(self.shares)
