@@ -13,7 +13,7 @@ from spikesim.engine.delivery import row_of
 from spikesim.engine.native import VECTOR, VECTORS, add_rows, pointer, pointer_like
 from spikesim.engine.parts import clip
 from spikesim.engine.plan import MEETS
-from spikesim.engine.sliding import SPIKES, most_rows, slide
+from spikesim.engine.sliding import SPIKES, most_rows, open_columns, slide
 
 COLUMN = 24  # bytes of what a column meets in a row: target, weights, number of weights
 
@@ -154,12 +154,12 @@ def _deliver_whole(spikes, sizes, start, rows, block, inputs_at, dtype, one):
 @njit
 def _slide(spikes, sizes_at, start, rows, block, inputs_at, one):
     """With sums in registers; ``sizes_at``: None if all are 1."""
-    item, channels = _bytes(inputs_at, one), block.channels
-    first, last = (spikes[0] - start) // channels, (spikes[-1] - start) // channels + block.kernel_width
-    most = most_rows(block.kernel_width, block.group_out)
+    item, channels, stride, offset = _bytes(inputs_at, one), block.channels, block.stride, block.offset
+    first, last = (spikes[0] - start) // channels - offset, (spikes[-1] - start) // channels - offset
+    most = most_rows(stride, block.kernel_width, block.group_out)
     for row in range(0, rows.count, most):
-        slide(block.slides, min(most, rows.count - row), spikes.ctypes.data, sizes_at, len(spikes),
-              start, channels, block.channel_bytes, first, last, block.left, block.target_width,
+        slide(block.slides, min(most, rows.count - row), spikes.ctypes.data, sizes_at, len(spikes), start, channels, block.channel_bytes,
+              first // stride, last // stride + open_columns(stride, block.kernel_width), offset, block.target_width,
               inputs_at + (rows.target + row * rows.target_step) * item, rows.target_step * item,
               block.weights_at + rows.weights + row * rows.weights_step, rows.weights_step, one, np.int16)  # fmt: skip
 

@@ -13,12 +13,12 @@ from spikesim.connectivity.tables import BLOCK, Table
 from spikesim.engine.arrivals import deliver_again, draw_again
 from spikesim.engine.delivery import DUE
 from spikesim.engine.memory import Row, lines
-from spikesim.engine.plan import ALONG, CELLS, CONV, DENSE, DRIVE, FUTURE, HELD, NOISE, PHASES, PLAN, ROWS, SAMPLER, TABLE, WORDS
+from spikesim.engine.plan import ALONG, CELLS, CONV, DENSE, DRIVE, FUTURE, HELD, NOISE, PHASES, PLAN, ROWS, SAMPLER, SWEPT, TABLE, WORDS
 from spikesim.engine.procedural import KERNELS, VECTORS
 from spikesim.engine.records import along_record, conv_record, dense_record
 from spikesim.engine.state import Segment, State, initial_state, sample_steps
 from spikesim.engine.stimuli import SCRATCH
-from spikesim.engine.sweep import arguments, coefficient, fired_type, load_sweep
+from spikesim.engine.sweep import arguments, coefficient, fired_type, load_sweep, repeats
 from spikesim.engine.worker import work
 from spikesim.machine import cores
 from spikesim.program import MEMBRANE, Cells, Drive, Held, Noise, Program, Sampler
@@ -272,9 +272,12 @@ class Cpu:
 
     def _sweep_rows(self, c: Cells) -> np.ndarray:
         """The addresses of the addresses of the arrays over which sweeps of a population run, int64 (steps, parts)."""
-        varying = {name: self._address(coefficient(c, name).astype(self.precision)) for name in arguments(c)[2]}  # type: ignore[union-attr]
+        varying = {name: self._address(self._coefficients(coefficient(c, name))) for name in arguments(c)[2]}  # type: ignore[arg-type]
         steps = range(math.lcm(self.window, self.lead))
         return np.array([[self._address(self._sweep_row(c, step, part, varying)) for part in range(self.parts)] for step in steps])
+
+    def _coefficients(self, values: np.ndarray) -> np.ndarray:
+        return (values[: 2 * SWEPT] if repeats(values) else values).astype(self.precision)
 
     def _sweep_row(self, c: Cells, step: int, part: int, varying: dict[str, int]) -> np.ndarray:
         """The addresses, as of neuron 0, of the arrays over which a part's sweep runs in a step."""

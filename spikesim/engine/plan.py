@@ -25,7 +25,7 @@ DENSE = _record("source source_start source_step target target_start target_step
 CONV = _record("source source_start source_step target target_start target_step port delay weights_at bits "
                "channels_last channels channels_inverse channels_shift width lines line_size targets target_line jump "
                "grouped group_in group_out channel_bytes row_starts_at rows_at columns_at runs whole_runs "
-               "slides kernel_width left target_width")  # fmt: skip  # fmt: skip
+               "slides kernel_width stride offset target_width")  # fmt: skip  # fmt: skip
 MEETS = _record("target weights count target_step weights_step")  # what a row of the source of a convolution meets
 ALONG = _record("source source_start source_step target target_start target_step port delay weights_at bits "
                 "sources whole inputs inputs_inverse inputs_shift outputs inner inner_inverse inner_shift row_width starts_at outputs_at "
@@ -45,5 +45,7 @@ PLAN = _record(
 
 STIMULI, DELIVERY, UPDATE, MEETING = range(4)  # the phases of a step, as far as they are timed
 PHASES = "stimuli", "deliver", "update", "wait"
+
+SWEPT = 1024  # neurons of one call of a sweep
 
 WORDS = LINE // 8  # int64 in a cache line; what threads count lies so far apart

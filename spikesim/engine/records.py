@@ -41,15 +41,15 @@ def conv_record(block: ConvBlock, address: Callable[[np.ndarray], int]) -> dict[
         "line_size": line_size, "targets": math.prod(block.target_shape), "target_line": target[2] * unit, "jump": jump,
         "grouped": block.groups > 1, "group_in": channels // block.groups, "group_out": out, "channel_bytes": math.prod(kernel) * entry,
         "row_starts_at": address(rows[0]), "rows_at": address(rows[1]), "columns_at": address(columns), "runs": len(columns),
-        "whole_runs": whole_runs, "slides": _slides(block), "kernel_width": kernel[2], "left": block.padding[2] - kernel[2] + 1,
-        "target_width": target[2],
+        "whole_runs": whole_runs, "slides": _slides(block), "kernel_width": kernel[2], "stride": block.stride[2],
+        "offset": max(kernel[2] - block.stride[2], 0) - block.padding[2], "target_width": target[2],
     }  # fmt: skip
 
 
 def _slides(block: ConvBlock) -> int:
     """The shape of the loop of `spikesim.engine.sliding` for the block, 0 if none fits."""
-    plain = block.channels_last and block.groups == 1 and not block.transposed and block.stride[2] == block.dilation[2] == 1
-    return shape_of(block.weights.shape[3], block.target_shape[0]) if plain and block.weights.dtype == np.int16 else 0
+    plain = block.channels_last and block.groups == 1 and not block.transposed and block.dilation[2] == 1
+    return shape_of(block.stride[2], block.weights.shape[3], block.target_shape[0]) if plain and block.weights.dtype == np.int16 else 0
 
 
 def _axis(block: ConvBlock, axis: int) -> np.ndarray:

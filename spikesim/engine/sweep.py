@@ -21,6 +21,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
+from spikesim.engine.plan import SWEPT
 from spikesim.errors import CacheError, KindError
 from spikesim.program import Cells
 from spikesim.synapses import CONDUCTANCE
@@ -77,6 +78,11 @@ def coefficient(cells: Cells, name: str) -> float | np.ndarray:
     return (port.coefficients | {"quantum": port.quantum, "reversal": port.reversal})[key]
 
 
+def repeats(values: np.ndarray) -> bool:
+    """Whether values come again after SWEPT neurons, as those of channels do: then 2 SWEPT of them serve for all, and stay in the cache."""
+    return len(values) > 2 * SWEPT and np.array_equal(values[SWEPT:], values[:-SWEPT])
+
+
 def fired_type(cells: Cells) -> str:
     """The dtype of what a sweep writes for each neuron: whether it fired, or the size of its spike."""
     return "int32" if cells.graded else "uint8"
@@ -90,8 +96,9 @@ def sweep_source(cells: Cells, precision: str, accumulator: str) -> str:
     relaxed = STRICT if cells.graded else RELAXED
     lines = [f"    constants = carray(constants, {max(len(constants), 1)})", f"    rows = carray(rows, {len(rows)})"]
     lines += [f"    {name} = real(constants[{at}])" for at, name in enumerate(constants)]
-    lines += [f"    {name} = carray(pointer(rows[{at}] + first * {np.dtype(types[name]).itemsize}, np.{types[name]}), count)"
-              for at, name in enumerate(rows)]  # fmt: skip
+    first = {name: f"first % {SWEPT}" for name in varying if repeats(coefficient(cells, name))}  # type: ignore[arg-type]
+    begin = {name: f"rows[{at}] + {first.get(name, 'first')} * {np.dtype(types[name]).itemsize}" for at, name in enumerate(rows)}
+    lines += [f"    {name} = carray(pointer({begin[name]}, np.{types[name]}), count)" for name in rows]
     steps = {"membrane_step": cells.membrane} | {f"port{at}_step": port.step for at, port in enumerate(cells.ports)}
     return "\n".join([
         HEAD, f"real = np.{precision}", *(_function(name, step, relaxed) for name, step in steps.items()), "",  # type: ignore[arg-type]

@@ -19,12 +19,10 @@ from spikesim.engine.arrivals import deliver_blocks, deliver_drawn, deliver_earl
 from spikesim.engine.history import counts_of, fired_in, sizes_in
 from spikesim.engine.native import WORD, call_sweep, marks, pointer, pointer_like, ticks
 from spikesim.engine.parts import share, span
-from spikesim.engine.plan import CELLS, DELIVERY, MEETING, SAMPLER, STIMULI, UPDATE, WORDS
+from spikesim.engine.plan import CELLS, DELIVERY, MEETING, SAMPLER, STIMULI, SWEPT, UPDATE, WORDS
 from spikesim.engine.stimuli import DRAWN, SCRATCH, draw_words, inject
 from spikesim.kernel import kernel
 from spikesim.program import MEMBRANE, POISSON
-
-SWEPT = 1024  # neurons of one call of a sweep; their flags are searched only if one of them fired
 
 
 @njit
@@ -57,7 +55,7 @@ def _update(plan, what, low, high, part, step, out, sizes):
         rows_at = carray(pointer(what.rows_at, np.int64), (plan.sweeps, plan.threads))[step % plan.sweeps, part]
         for first in range(low, high, SWEPT):
             last = min(first + SWEPT, high)
-            if call_sweep(what.sweep, first, last, rows_at, what.constants_at):
+            if call_sweep(what.sweep, first, last, rows_at, what.constants_at):  # else there are no flags to search
                 fired_at = share(plan, what.fired_at, part)
                 if what.graded:
                     count, known = _collect(fired_at, np.int32, first, last, out, count), count

@@ -33,14 +33,14 @@ LARGE = "weights of 32 bits"
 RULES[LARGE] = (Conv(np.append(integers(40, 3, 3, 3, largest=2**29).ravel()[:-1], 1).reshape(40, 3, 3, 3), channels_last=True), (5, 6, 3))
 
 
-def sliding(columns, vectors, number):
+def sliding(stride, columns, vectors, number):
     """A convolution for each loop of `spikesim.engine.sliding`; paddings, rows and their steps are of all kinds."""
     weights = integers(VECTOR * vectors, 3, 1 + number % 4, columns)
-    options = {"padding": (number % 2, number % (columns + 2)), "stride": (1 + number % 3 // 2, 1), "dilation": (1 + number % 5 // 4, 1)}
-    return Conv(weights, **options, channels_last=True), (7, 6, 3)
+    padding, strides, dilation = (number % 2, number % (columns + 2)), (1 + number % 3 // 2, stride), (1 + number % 5 // 4, 1)
+    return Conv(weights, padding=padding, stride=strides, dilation=dilation, channels_last=True), (7, 6 + number % 2, 3)
 
 
-RULES |= {f"conv of {columns} columns to {vectors} vectors": sliding(columns, vectors, at) for (columns, vectors), at in SHAPES.items()}
+RULES |= {f"conv of stride {shape[0]}, {shape[1]} columns, {shape[2]} vectors": sliding(*shape, at) for shape, at in SHAPES.items()}
 KINDS = {
     "dense": (DENSE, records.dense_record, blocks.deliver_dense),
     "conv": (CONV, records.conv_record, blocks.deliver_conv),
@@ -124,10 +124,12 @@ def test_neighbouring_places_are_one_run():
         assert np.count_nonzero(arrays[record["columns_at"]][:, 3, 2]) == columns
 
 
-@pytest.mark.parametrize(("more", "slides"), [({}, True), ({"padding": 1}, True), ({"stride": (2, 1)}, True), ({"stride": 2}, False),
-                                              ({"dilation": (1, 2)}, False), ({"channels_last": False}, False)])  # fmt: skip
+SLIDES = [({}, True), ({"padding": 1}, True), ({"stride": (2, 1)}, True), ({"stride": 2}, True), ({"stride": 3}, False),
+          ({"dilation": (1, 2)}, False), ({"channels_last": False}, False)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("more", "slides"), SLIDES)
 def test_which_convolutions_slide(more, slides):
-    _, block, *_ = compiled(
-        Conv(integers(32, 3, 3, 3), **{"channels_last": True} | more), (9, 8, 3) if more.get("channels_last", True) else (3, 9, 8)
-    )
+    rule = Conv(integers(32, 3, 3, 3), **{"channels_last": True} | more)
+    _, block, *_ = compiled(rule, (9, 8, 3) if rule.channels_last else (3, 9, 8))
     assert bool(records.conv_record(block, lambda array: array.ctypes.data)["slides"]) == slides
