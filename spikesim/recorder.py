@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -117,13 +117,17 @@ class Recorder:
         return made
 
     def _counts(self) -> dict[str, Callable[[], Counts]]:
-        """What reads the counts of each population, which are many in a trial of which perhaps only sums are kept."""
+        """What reads the counts of each population, once they are asked for."""
         totals = np.zeros(self.program.neurons, np.int64) if self.counts is None else self.counts
+
+        @cache
+        def every() -> np.ndarray:
+            return totals.astype(np.int64, copy=False)
 
         def read(name: str, ids: np.ndarray) -> Counts:
             cells = self.program.cells_named(name)
-            counts = totals[cells.start : cells.start + cells.size]
-            return Counts(ids, (counts if len(ids) == cells.size else counts[ids]).astype(np.int64))
+            counts = every()[cells.start : cells.start + cells.size]
+            return Counts(ids, counts if len(ids) == cells.size else counts[ids])
 
         return {name: partial(read, name, ids) for name, ids in self.count_ids.items()}
 

@@ -13,7 +13,7 @@ from spikesim.engine.delivery import row_of
 from spikesim.engine.native import VECTOR, VECTORS, add_rows, pointer, pointer_like
 from spikesim.engine.parts import clip
 from spikesim.engine.plan import MEETS
-from spikesim.engine.sliding import SPIKES, most_rows, open_columns, slide
+from spikesim.engine.sliding import SPIKES, slide
 
 COLUMN = 24  # bytes of what a column meets in a row: target, weights, number of weights
 
@@ -104,11 +104,11 @@ def deliver_conv(spikes, sizes, block, low, high, inputs_at, one):
     size = np.uint64(block.line_size)
     first = 0
     while first < len(spikes):
-        line = spikes[first] // block.line_size
+        line = spikes[first] * block.line_inverse >> block.line_shift
         start, last = line * block.line_size, first + 1
         while last < len(spikes) and np.uint64(spikes[last] - start) < size:
             last += 1
-        channel = line // block.lines
+        channel = line * block.lines_inverse >> block.lines_shift
         row = line - channel * block.lines
         for r in range(row_starts[row], row_starts[row + 1]):
             rows = carray(pointer(block.rows_at, MEETS), r + 1)[r]
@@ -154,12 +154,13 @@ def _deliver_whole(spikes, sizes, start, rows, block, inputs_at, dtype, one):
 @njit
 def _slide(spikes, sizes_at, start, rows, block, inputs_at, one):
     """With sums in registers; ``sizes_at``: None if all are 1."""
-    item, channels, stride, offset = _bytes(inputs_at, one), block.channels, block.stride, block.offset
-    first, last = (spikes[0] - start) // channels - offset, (spikes[-1] - start) // channels - offset
-    most = most_rows(stride, block.kernel_width, block.group_out)
+    item, channels, offset, most = _bytes(inputs_at, one), block.channels, block.offset, block.together
+    first = (spikes[0] - start) * block.channels_inverse >> block.channels_shift
+    last = (spikes[-1] - start) * block.channels_inverse >> block.channels_shift
+    halve = block.stride - 1  # for strides 1 and 2
     for row in range(0, rows.count, most):
         slide(block.slides, min(most, rows.count - row), spikes.ctypes.data, sizes_at, len(spikes), start, channels, block.channel_bytes,
-              first // stride, last // stride + open_columns(stride, block.kernel_width), offset, block.target_width,
+              first - offset >> halve, (last - offset >> halve) + block.open_columns, offset, block.target_width,
               inputs_at + (rows.target + row * rows.target_step) * item, rows.target_step * item,
               block.weights_at + rows.weights + row * rows.weights_step, rows.weights_step, one, np.int16)  # fmt: skip
 

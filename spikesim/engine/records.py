@@ -14,7 +14,7 @@ from spikesim.connectivity.structured import meetings
 from spikesim.engine.memory import in_lines
 from spikesim.engine.native import VECTOR, VECTORS
 from spikesim.engine.plan import MEETS
-from spikesim.engine.sliding import shape_of
+from spikesim.engine.sliding import most_rows, open_columns, shape_of
 from spikesim.program import AlongBlock, ConvBlock, DenseBlock
 
 
@@ -34,15 +34,26 @@ def conv_record(block: ConvBlock, address: Callable[[np.ndarray], int]) -> dict[
     rows = _in_steps(*_by_source(row, to * target[2] * unit, line * kernel[2] * entry, out, source[0] * source[1]))
     joined = _by_source(x[0], x[2] * unit, np.argsort(order)[x[1]] * entry, out, source[2], join=(unit, entry) if runs else None)
     columns, whole_runs = _side_by_side(*joined, block.weights.itemsize) if runs else (_in_turn(*joined), 0)
+    neurons, lines = math.prod(block.source_shape), source[0] * source[1]
     line_size, channels = source[2] * (block.source_shape[0] if block.channels_last else 1), block.source_shape[0]
-    return _ends(block, address) | _division("channels", channels, line_size) | {
+    divisions = _division("channels", channels, line_size) | _division("line", line_size, neurons)
+    divisions |= _division("lines", lines, neurons)
+    return _ends(block, address) | divisions | {
         "weights_at": address(in_lines(block.weights[:, :, :, order])), "channels_last": block.channels_last,
-        "channels": channels, "width": source[2], "lines": source[0] * source[1],
+        "channels": channels, "width": source[2], "lines": lines,
         "line_size": line_size, "targets": math.prod(block.target_shape), "target_line": target[2] * unit, "jump": jump,
         "grouped": block.groups > 1, "group_in": channels // block.groups, "group_out": out, "channel_bytes": math.prod(kernel) * entry,
         "row_starts_at": address(rows[0]), "rows_at": address(rows[1]), "columns_at": address(columns), "runs": len(columns),
-        "whole_runs": whole_runs, "slides": _slides(block), "kernel_width": kernel[2], "stride": block.stride[2],
-        "offset": max(kernel[2] - block.stride[2], 0) - block.padding[2], "target_width": target[2],
+        "whole_runs": whole_runs,
+    } | _sliding(block)  # fmt: skip
+
+
+def _sliding(block: ConvBlock) -> dict[str, int]:
+    """What `spikesim.engine.sliding` wants to know of the block."""
+    stride, columns, out = block.stride[2], block.weights.shape[3], block.target_shape[0]
+    return {
+        "slides": _slides(block), "stride": stride, "offset": max(columns - stride, 0) - block.padding[2],
+        "target_width": block.target_shape[3], "open_columns": open_columns(stride, columns), "together": most_rows(stride, columns, out),
     }  # fmt: skip
 
 

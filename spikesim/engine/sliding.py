@@ -6,7 +6,7 @@ no later place meets goes to its input slots.
 """
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -31,16 +31,14 @@ def shape_of(stride: int, columns: int, channels: int) -> int:
     return 0 if channels % VECTOR else SHAPES.get((stride, columns, channels // VECTOR), 0)
 
 
-@njit
-def open_columns(stride, columns):
+def open_columns(stride: int, columns: int) -> int:
     """How many columns of the target a place can meet."""
     return (columns + stride - 1) // stride
 
 
-@njit
-def most_rows(stride, columns, channels):
+def most_rows(stride: int, columns: int, channels: int) -> int:
     """How many rows of the kernel slide together."""
-    return max(1, min(ROWS if columns > 1 else 1, REGISTERS // (open_columns(stride, columns) * channels // VECTOR)))
+    return max(1, min(ROWS if columns > 1 else 1, REGISTERS // max(1, open_columns(stride, columns) * channels // VECTOR)))
 
 
 @intrinsic
@@ -64,7 +62,7 @@ def slide(typingctx, shape, rows, spikes_at, sizes_at, count, start, channels, c
         given = dict(zip(names, args[2:16], strict=True)) | ({"sizes_at": None} if sizes_at is types.none else {})
         for (stride, columns, vectors), number in SHAPES.items() if one.bitwidth == 32 else ():
             for together in range(1, ROWS + 1):
-                if together <= most_rows.py_func(stride, columns, vectors * VECTOR):
+                if together <= most_rows(stride, columns, vectors * VECTOR):
                     block = builder.append_basic_block("slide")
                     choice.add_case(_int(number * (ROWS + 1) + together), block)
                     builder.position_at_end(block)
@@ -85,7 +83,7 @@ class _Loop:
     def __init__(self, builder, given, stride, columns, vectors, rows, narrow, wide):
         self.builder, self.given, self.narrow, self.wide = builder, given, narrow, wide
         self.stride, self.places, self.vectors = stride, KERNELS[stride, columns], vectors
-        sums = rows, open_columns.py_func(stride, columns), vectors
+        sums = rows, open_columns(stride, columns), vectors
         self.sums = [[[self._variable(wide) for _ in range(sums[2])] for _ in range(sums[1])] for _ in range(sums[0])]
         self.column, self.spike = self._variable(ir.IntType(64)), self._variable(ir.IntType(64))
 
