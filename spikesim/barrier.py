@@ -72,7 +72,7 @@ def _sleep(address, turn):
 
 @njit
 def arrive(address, threads):
-    """Say that this thread has come to the barrier, a turn's last one wakes those that sleep.
+    """Say that this thread has come to the barrier; the last one of a turn wakes those that sleep.
 
     address: of BARRIER cache lines, zeros at first. A thread waits (`wait`) before it comes again.
     """

@@ -118,14 +118,15 @@ class Recorder:
 
     def _counts(self) -> dict[str, Callable[[], Counts]]:
         """What reads the counts of each population, once they are asked for."""
-        totals = np.zeros(self.program.neurons, np.int64) if self.counts is None else self.counts
+        program = self.program  # so that the recorder, with all its pieces, need not live on
+        totals = np.zeros(program.neurons, np.int64) if self.counts is None else self.counts
 
         @cache
         def every() -> np.ndarray:
             return totals.astype(np.int64, copy=False)
 
         def read(name: str, ids: np.ndarray) -> Counts:
-            cells = self.program.cells_named(name)
+            cells = program.cells_named(name)
             counts = every()[cells.start : cells.start + cells.size]
             return Counts(ids, counts if len(ids) == cells.size else counts[ids])
 

@@ -4,8 +4,9 @@ In each step a thread delivers the spikes of earlier steps that are due now to i
 neurons, and writes down who fired. Where there are more parts than cores a thread works on several parts, for threads
 that wait for each other must not wait for a core. Threads meet once a step (and once more for each further stage of
 populations that are connected without delay). Where blocks without delay are all there is, each stage goes through several steps
-before the next one begins, so that its neurons stay in the cache and threads meet less. A thread writes nothing that another one
-writes.
+before the next one begins, so that its neurons stay in the cache and threads meet less. What needs no other thread is done between
+the end of a step and the meeting: the Poisson drive, and the delivery of spikes that are known already. A thread writes nothing that
+another one writes, but for the drive, see `spikesim.engine.ahead`.
 """
 
 import numpy as np
