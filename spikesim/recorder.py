@@ -56,6 +56,9 @@ class Recorder:
 
     def _sort_spikes(self) -> None:
         """Give the spikes so far to the sink, by population."""
+        if not self.spike_ids:
+            self.unsorted.clear()
+            return
         bounds, number = np.zeros(len(self.starts) + 1, np.int64), sum(len(segment.spikes) for _, segment in self.unsorted)
         for _, segment in self.unsorted:
             count_spikes(segment.spikes, self.starts, bounds)

@@ -84,13 +84,16 @@ class SpikingResult:
         return (self.outputs.argmax(axis=2) == labels).mean(axis=1)
 
 
+NONE = np.empty(0, np.int64)  # of a module without neurons
+
+
 class _Trial(NamedTuple):
     """What is kept of one image."""
 
     sums: np.ndarray  # of the read-out after each step, float64 (steps, outputs), the last one repeated
     steps: int  # until its end
-    spikes: list[int]  # of each population that is counted
-    operations: list[int]
+    spikes: np.ndarray  # of each population that is counted, int64
+    operations: np.ndarray
     counts: dict[str, np.ndarray]
 
 
@@ -144,7 +147,8 @@ class ConvertedNetwork:
         simulation = Simulation(self.network, dt=1.0, engine=engine, threads=1, precision=precision or PRECISION[self.coding],
                                 weight_bits=BITS[self.coding], progress=progress)  # fmt: skip
         fan_out = fan_outs(self.network)
-        kept = partial(self._kept, steps=steps, fan_out=fan_out, keep=counts)
+        fans = np.concatenate([NONE, *fan_out.values()])
+        kept = partial(self._kept, steps=steps, names=list(fan_out), fans=fans, keep=counts)
         options = {"until": self._until(confidence), "keep": kept, "progress": progress}
         some = self._at_once(counts)
         parts = [self._some(simulation, images[at : at + some], at, steps, list(fan_out), options) for at in range(0, len(images), some)]
@@ -182,8 +186,8 @@ class ConvertedNetwork:
             given = {"currents": shown}
         trials = simulation.trials(float(steps), **given, **options)
         relays = self.lowered.relays
-        spikes = dict(zip(names, np.array([trial.spikes for trial in trials], np.int64).T, strict=True))
-        operations = dict(zip(names, np.array([trial.operations for trial in trials], np.int64).T, strict=True))
+        spikes = dict(zip(names, np.stack([trial.spikes for trial in trials], axis=1), strict=True))
+        operations = dict(zip(names, np.stack([trial.operations for trial in trials], axis=1), strict=True))
         return SpikingResult(
             self._outputs(np.stack([trial.sums for trial in trials], axis=1)), np.array([trial.steps for trial in trials]),
             {name: found for name, found in spikes.items() if name not in relays},
@@ -191,18 +195,19 @@ class ConvertedNetwork:
             {name: np.stack([trial.counts[name] for trial in trials]) for name in trials[0].counts}, 0.0,
         )  # fmt: skip
 
-    def _kept(self, recording: Recording, steps: int, fan_out: dict[str, np.ndarray], keep: bool) -> _Trial:
-        """What is kept of an image: ``fan_out`` of each population that is counted, ``keep`` the counts."""
+    def _kept(self, recording: Recording, steps: int, names: list[str], fans: np.ndarray, keep: bool) -> _Trial:
+        """What is kept of an image: ``names`` of the populations that are counted, the fan-out of all of them; ``keep`` the counts."""
         sums = recording.trace(READ_OUT, "v").values
         values = sums / np.arange(1, len(sums) + 1)[:, None] if self.coding == RATE else sums
-        found, kept = [], {}
-        for name, fans in fan_out.items():
-            counts = recording.counts[name].values
-            found.append(totals(counts, fans))
-            if keep and name not in self.lowered.relays:
-                kept[name] = counts[np.argsort(self.lowered.places[name].order)]
-        return _Trial(np.concatenate([values, np.repeat(values[-1:], steps - len(values), axis=0)]), round(recording.duration),
-                      [spikes for spikes, _ in found], [operations for _, operations in found], kept)  # fmt: skip
+        counts = {name: recording.counts[name].values for name in names}
+        spikes, operations = np.empty(len(counts), np.int64), np.empty(len(counts), np.int64)
+        bounds = np.cumsum([0, *map(len, counts.values())])
+        totals(np.concatenate([NONE, *counts.values()]), fans, bounds, spikes, operations)
+        return _Trial(
+            np.concatenate([values, np.repeat(values[-1:], steps - len(values), axis=0)]), round(recording.duration), spikes, operations,
+            {name: counts[name][np.argsort(self.lowered.places[name].order)] for name in counts if name not in self.lowered.relays}
+            if keep else {},
+        )  # fmt: skip
 
     def inputs(self, images: Any) -> dict[str, np.ndarray]:
         """What the populations that see the images get, (n, size) by name: currents, or the rates of Poisson spikes (Hz).

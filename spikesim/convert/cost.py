@@ -19,10 +19,14 @@ def fan_outs(network: Network) -> dict[str, np.ndarray]:
 
 
 @kernel
-def totals(counts, fan_out):
-    """The sums of the spikes of a population's neurons, and of the additions they caused."""
-    spikes, operations = 0, 0
-    for k in range(len(counts)):
-        spikes += counts[k]
-        operations += counts[k] * fan_out[k]
-    return spikes, operations
+def totals(counts, fan_out, bounds, spikes, operations):
+    """The sums of the spikes of the neurons of each population, and of the additions they caused.
+
+    counts, fan_out: int64, of all populations one after the other, population p from ``bounds[p]`` on.
+    """
+    for p in range(len(spikes)):
+        fired, added = 0, 0
+        for k in range(bounds[p], bounds[p + 1]):
+            fired += counts[k]
+            added += counts[k] * fan_out[k]
+        spikes[p], operations[p] = fired, added

@@ -12,7 +12,7 @@ from spikesim.connectivity.procedural import Rows
 from spikesim.connectivity.tables import BLOCK, Table
 from spikesim.engine.arrivals import deliver_again, draw_again
 from spikesim.engine.delivery import DUE
-from spikesim.engine.memory import Row, lines
+from spikesim.engine.memory import Row, lines, rows_together
 from spikesim.engine.plan import ALONG, CELLS, CONV, DENSE, DRIVE, FUTURE, HELD, NOISE, PHASES, PLAN, ROWS, SAMPLER, SWEPT, TABLE, WORDS
 from spikesim.engine.procedural import KERNELS, VECTORS
 from spikesim.engine.records import along_record, conv_record, dense_record
@@ -59,8 +59,13 @@ class Cpu:
         """The arrays that the threads work on, in the order of `spikesim.engine.plan.PLAN`."""
         program, precision = self.program, self.precision
         bounds = program.layout.bounds
-        self.values = [[Row(bounds[:, c.index], precision) for _ in c.initial] for c in program.cells]
-        self.initial = [[_alike(values.astype(precision)) for values in c.initial] for c in program.cells]
+        rows, self.memory = rows_together([bounds[:, c.index] for c in program.cells for at in _moving(c)], precision)
+        moving = iter(rows)
+        self.values = [[Row(bounds[:, c.index], precision) if at in c.still else next(moving) for at in range(len(c.initial))]
+                       for c in program.cells]  # fmt: skip
+        for c in program.cells:
+            self._write(c, c.initial)
+        self.initial = [each.copy() for each in self.memory]  # as trials begin with it again and again
         self.injected = {c.index: Row(bounds[:, c.index], precision) for c in program.cells if c.injected}
         self.fired = [Row(bounds[:, c.index], fired_type(c)) for c in program.cells]
         self.limits = [c.limits.copy() for c in program.cells]
@@ -97,10 +102,12 @@ class Cpu:
     def restore(self, state: State) -> None:
         """Continue from ``state``."""
         self.step = state.step
-        for c, given in zip(self.program.cells, state.values, strict=True):
-            for at, values in enumerate(self.initial[c.index] if given is c.initial else given):
-                if at not in c.still:
-                    self.values[c.index][at].write(values)
+        if all(given is c.initial for c, given in zip(self.program.cells, state.values, strict=True)):
+            for memory, initial in zip(self.memory, self.initial, strict=True):
+                memory[:] = initial
+        else:
+            for c, given in zip(self.program.cells, state.values, strict=True):
+                self._write(c, given)
         self.history_counts[:] = 0
         if len(state.flight_steps):
             self._write_history(state)
@@ -110,6 +117,10 @@ class Cpu:
         self.inputs[:] = 0
         for part in range(self.parts if self.step % self.window else 0):
             deliver_again(self.plan, self.types[0], part, self.step)
+
+    def _write(self, c: Cells, values: np.ndarray) -> None:
+        for at in _moving(c):
+            self.values[c.index][at].write(values[at])
 
     def _write_history(self, state: State) -> None:
         """Write down the spikes that are under way."""
@@ -343,9 +354,9 @@ class Cpu:
                 "count": len(sampler.ids), "interval": sampler.interval, "out_at": out.ctypes.data}  # fmt: skip
 
 
-def _alike(values: np.ndarray) -> np.ndarray:
-    """Values that are all the same as one of them, for trials begin with them again and again."""
-    return values[0] if (values == values[:1]).all() and len(values) else values
+def _moving(c: Cells) -> list[int]:
+    """The variables that may change."""
+    return [at for at in range(len(c.initial)) if at not in c.still]
 
 
 def _ids(entry: Held | Noise | Drive) -> dict[str, int]:

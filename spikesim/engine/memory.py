@@ -32,22 +32,39 @@ def in_lines(array: np.ndarray) -> np.ndarray:
 class Row:
     """A number for each neuron of a population, each part's share a page away from all else.
 
-    bounds: the first neuron of each part, and the number of neurons. addresses: int64 (parts,), of each share, as if it
-    began with neuron 0.
+    bounds: the first neuron of each part, and the number of neurons. shares: the memory of each part, if it is there already.
+    addresses: int64 (parts,), of each share, as if it began with neuron 0.
     """
 
-    def __init__(self, bounds: np.ndarray, dtype: str) -> None:
+    def __init__(self, bounds: np.ndarray, dtype: str, shares: list[np.ndarray] | None = None) -> None:
         self.spans = [(int(low), int(high)) for low, high in pairwise(bounds)]
-        margin = PAGE // np.dtype(dtype).itemsize
-        self.shares = [lines(1, high - low + 2 * margin, dtype)[0, margin : margin + high - low] for low, high in self.spans]
+        self.shares = [_apart(high - low, dtype) for low, high in self.spans] if shares is None else shares
         self.addresses = np.array(
             [share.ctypes.data - low * share.itemsize for share, (low, _) in zip(self.shares, self.spans, strict=True)]
         )
 
     def write(self, values: np.ndarray) -> None:
-        """Write a value for each neuron, or one for all."""
         for share, (low, high) in zip(self.shares, self.spans, strict=True):
-            share[:] = values[low:high] if values.ndim else values
+            share[:] = values[low:high]
 
     def read(self) -> np.ndarray:
         return np.concatenate(self.shares)
+
+
+def rows_together(bounds: list[np.ndarray], dtype: str) -> tuple[list[Row], list[np.ndarray]]:
+    """Rows whose shares of a part lie side by side, and the memory of each part, so that all can be written at once."""
+    step = LINE // np.dtype(dtype).itemsize
+    sizes = [-(-np.diff(each) // step) * step for each in bounds]  # of whole cache lines
+    ends = np.cumsum([np.zeros_like(sizes[0]), *sizes], axis=0) if sizes else np.zeros((1, 0), np.int64)
+    memory = [_apart(int(end), dtype) for end in ends[-1]]
+    rows = [
+        Row(each, dtype, [whole[start : start + size] for whole, start, size in zip(memory, starts, np.diff(each), strict=True)])
+        for each, starts in zip(bounds, ends, strict=False)
+    ]
+    return rows, memory
+
+
+def _apart(size: int, dtype: str) -> np.ndarray:
+    """Zeros a page away from all else."""
+    margin = PAGE // np.dtype(dtype).itemsize
+    return lines(1, size + 2 * margin, dtype)[0, margin : margin + size]
