@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
-from functools import cache, partial
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -106,8 +106,9 @@ class Recorder:
             key, ids = (probe.variable, probe.view.population), probe.view.numbers
             found = joined.get(key, {"times": np.empty(0), "values": np.empty((0, len(ids)))})
             traces[probe.view.population, probe.variable] = Trace(found["times"], ids, found["values"])
+        totals = np.zeros(self.program.neurons, np.int64) if self.counts is None else self.counts
         return Recording(self.first * dt, self.step * dt, dt, recorded("spikes", spikes), recorded("traces", traces),
-                         recorded("rates", self._rates()), Recorded("counts", self._counts()))  # fmt: skip
+                         recorded("rates", self._rates()), NeuronCounts(self.program, self.count_ids, totals))  # fmt: skip
 
     def _rates(self) -> dict[str, Rate]:
         made = {}
@@ -119,21 +120,19 @@ class Recorder:
             made[probe.view.population] = Rate(times, 1e3 * bins[:whole] / (size * width), width)
         return made
 
-    def _counts(self) -> dict[str, Callable[[], Counts]]:
-        """What reads the counts of each population, once they are asked for."""
-        program = self.program  # so that the recorder, with all its pieces, need not live on
-        totals = np.zeros(program.neurons, np.int64) if self.counts is None else self.counts
 
-        @cache
-        def every() -> np.ndarray:
-            return totals.astype(np.int64, copy=False)
+class NeuronCounts(Recorded[Counts]):
+    """The spike counts of one run: ``totals``, int32 or int64, of all neurons of a program in a row, read population by population."""
 
-        def read(name: str, ids: np.ndarray) -> Counts:
-            cells = program.cells_named(name)
-            counts = every()[cells.start : cells.start + cells.size]
-            return Counts(ids, counts if len(ids) == cells.size else counts[ids])
+    def __init__(self, program: Program, recorded: Mapping[str, np.ndarray], totals: np.ndarray) -> None:
+        cells = {c.name: c for c in program.cells}
+        spans = {name: (cells[name].start, cells[name].start + cells[name].size) for name in recorded}
+        super().__init__("counts", {name: partial(_counts, totals[slice(*spans[name])], ids) for name, ids in recorded.items()})
+        self.totals = totals
 
-        return {name: partial(read, name, ids) for name, ids in self.count_ids.items()}
+
+def _counts(totals: np.ndarray, ids: np.ndarray) -> Counts:
+    return Counts(ids, (totals if len(ids) == len(totals) else totals[ids]).astype(np.int64))
 
 
 def _ids(probes: list[Probe], variable: str) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from spikesim.convert.calibrate import CURRENT, LATENCY, POISSON, RATE, SIGNED, Calibration, Quantum, calibrate
-from spikesim.convert.cost import fan_outs, totals
+from spikesim.convert.cost import FanOut, fan_out_of
 from spikesim.convert.graph import READ_OUT, Graph, inside, outside
 from spikesim.convert.lower import Lowered, analog_part, lower
 from spikesim.convert.operators import Shape
@@ -26,6 +26,7 @@ from spikesim.convert.tune import tune
 from spikesim.description import checked_number, frozen_array, limits
 from spikesim.errors import DescriptionError, KindError, UnsupportedError
 from spikesim.network import Network
+from spikesim.recorder import NeuronCounts
 from spikesim.recording import Recording
 from spikesim.simulation import Simulation
 from spikesim.trials import Confidence, Silence
@@ -82,9 +83,6 @@ class SpikingResult:
         if labels.min() < 0 or labels.max() >= self.outputs.shape[2]:
             raise DescriptionError(f"accuracy: expected labels from 0 to {self.outputs.shape[2] - 1}, got {labels.min()} to {labels.max()}")
         return (self.outputs.argmax(axis=2) == labels).mean(axis=1)
-
-
-NONE = np.empty(0, np.int64)  # of a module without neurons
 
 
 class _Trial(NamedTuple):
@@ -146,12 +144,11 @@ class ConvertedNetwork:
         started = time.perf_counter()
         simulation = Simulation(self.network, dt=1.0, engine=engine, threads=1, precision=precision or PRECISION[self.coding],
                                 weight_bits=BITS[self.coding], progress=progress)  # fmt: skip
-        fan_out = fan_outs(self.network)
-        fans = np.concatenate([NONE, *fan_out.values()])
-        kept = partial(self._kept, steps=steps, names=list(fan_out), fans=fans, keep=counts)
+        fan_out = fan_out_of(self.network)
+        kept = partial(self._kept, steps=steps, fan_out=fan_out, keep=counts)
         options = {"until": self._until(confidence), "keep": kept, "progress": progress}
-        some = self._at_once(counts)
-        parts = [self._some(simulation, images[at : at + some], at, steps, list(fan_out), options) for at in range(0, len(images), some)]
+        some, counted = self._at_once(counts), list(fan_out.counted)
+        parts = [self._some(simulation, images[at : at + some], at, steps, counted, options) for at in range(0, len(images), some)]
         return _joined(parts, time.perf_counter() - started)
 
     def compare(self, images: Any, labels: Any = None, *, steps: int = 64, sample: int = 64, constants: EnergyConstants | None = None,
@@ -195,19 +192,16 @@ class ConvertedNetwork:
             {name: np.stack([trial.counts[name] for trial in trials]) for name in trials[0].counts}, 0.0,
         )  # fmt: skip
 
-    def _kept(self, recording: Recording, steps: int, names: list[str], fans: np.ndarray, keep: bool) -> _Trial:
-        """What is kept of an image: ``names`` of the populations that are counted, the fan-out of all of them; ``keep`` the counts."""
+    def _kept(self, recording: Recording, steps: int, fan_out: FanOut, keep: bool) -> _Trial:
+        """What is kept of an image; ``keep`` the counts."""
+        assert isinstance(recording.counts, NeuronCounts)
         sums = recording.trace(READ_OUT, "v").values
         values = sums / np.arange(1, len(sums) + 1)[:, None] if self.coding == RATE else sums
-        counts = {name: recording.counts[name].values for name in names}
-        spikes, operations = np.empty(len(counts), np.int64), np.empty(len(counts), np.int64)
-        bounds = np.cumsum([0, *map(len, counts.values())])
-        totals(np.concatenate([NONE, *counts.values()]), fans, bounds, spikes, operations)
-        return _Trial(
-            np.concatenate([values, np.repeat(values[-1:], steps - len(values), axis=0)]), round(recording.duration), spikes, operations,
-            {name: counts[name][np.argsort(self.lowered.places[name].order)] for name in counts if name not in self.lowered.relays}
-            if keep else {},
-        )  # fmt: skip
+        spikes, operations = fan_out.cost(recording.counts.totals)
+        kept = [name for name in fan_out.counted if keep and name not in self.lowered.relays]
+        return _Trial(np.concatenate([values, np.repeat(values[-1:], steps - len(values), axis=0)]), round(recording.duration),
+                      spikes, operations,
+                      {name: recording.counts[name].values[np.argsort(self.lowered.places[name].order)] for name in kept})  # fmt: skip
 
     def inputs(self, images: Any) -> dict[str, np.ndarray]:
         """What the populations that see the images get, (n, size) by name: currents, or the rates of Poisson spikes (Hz).

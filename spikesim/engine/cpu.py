@@ -114,7 +114,8 @@ class Cpu:
         for part, future in enumerate(self.futures):
             future[:] = 0
             draw_again(self.plan, part, self.step)
-        self.inputs[:] = 0
+        if self.window > 1:  # else every step leaves zeros
+            self.inputs[:] = 0
         for part in range(self.parts if self.step % self.window else 0):
             deliver_again(self.plan, self.types[0], part, self.step)
 
