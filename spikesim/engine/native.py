@@ -1,6 +1,7 @@
 """The few things numba does not offer by itself: raw pointers, time stamps, calls by address."""
 
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -96,6 +97,31 @@ def marks(typingctx, address, dtype):
         return builder.bitcast(builder.icmp_signed("!=", values, ir.Constant(kind, None)), ir.IntType(WORD))
 
     return types.int64(types.int64, dtype), codegen
+
+
+COMPRESSES = bool(get_host_cpu_features().get("avx512f"))  # whether the processor puts the marked elements of a vector in a row
+
+
+@intrinsic
+def append_marked(typingctx, address, word, first):
+    """Write first + k for each bit k of ``word`` that is 1, in order, as int32 from ``address`` on, whatever is in the WORD - 1 after them."""
+
+    def codegen(context, builder, signature, args):
+        at, word, first = args
+        kind = ir.VectorType(ir.IntType(32), VECTOR)
+        mask = ir.VectorType(ir.IntType(1), VECTOR)
+        name = f"llvm.experimental.vector.compress.v{VECTOR}i32"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind, mask, kind]), name)
+        for begin in range(0, WORD, VECTOR):
+            bits = builder.trunc(builder.lshr(word, ir.Constant(word.type, begin)), ir.IntType(VECTOR))
+            start = vector_of(builder, builder.trunc(first, kind.element), kind)
+            numbers = builder.add(start, ir.Constant(kind, list(range(begin, begin + VECTOR))))
+            marked = builder.call(function, [numbers, builder.bitcast(bits, mask), numbers])
+            builder.store(marked, builder.inttoptr(at, kind.as_pointer()), align=4)
+            at = builder.add(at, builder.mul(builder.zext(builder.ctpop(bits), at.type), ir.Constant(at.type, 4)))
+        return context.get_dummy_value()
+
+    return types.none(types.int64, types.int64, types.int64), codegen
 
 
 @intrinsic

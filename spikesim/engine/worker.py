@@ -18,7 +18,7 @@ from spikesim.draws import reached
 from spikesim.engine.ahead import draw_ahead, have_drive
 from spikesim.engine.arrivals import deliver_blocks, deliver_drawn, deliver_earlier, deliver_graded_tables, deliver_tables
 from spikesim.engine.history import counts_of, fired_in, sizes_in
-from spikesim.engine.native import WORD, call_sweep, marks, pointer, pointer_like, ticks
+from spikesim.engine.native import COMPRESSES, WORD, append_marked, call_sweep, marks, pointer, pointer_like, ticks
 from spikesim.engine.parts import share, span
 from spikesim.engine.plan import CELLS, DELIVERY, MEETING, SAMPLER, STIMULI, SWEPT, UPDATE, WORDS
 from spikesim.engine.stimuli import DRAWN, SCRATCH, draw_words, inject
@@ -35,6 +35,9 @@ def _collect(fired_at, dtype, first, last, out, at):
         if last - start < WORD:  # others may lie beyond
             word &= (1 << (last - start)) - 1
         end = at + ones(word)
+        if COMPRESSES and at < end and at + WORD <= len(out):
+            append_marked(out.ctypes.data + 4 * at, word, start)
+            at = end
         while at < end:  # eight at once, for the end of each word's loop is hard to foresee; what is too much is overwritten
             if at + 8 <= len(out):
                 for k in range(8):
