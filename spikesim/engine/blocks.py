@@ -228,7 +228,7 @@ def _deliver_clipped(spikes, sizes, start, channel, rows, block, low, high, inpu
 @njit
 def deliver_along(spikes, sizes, block, low, high, inputs_at, one):
     """Matrix along an axis: add the entries of the column of each source to the outputs at its outer and inner position."""
-    if block.straight and block.whole and block.target_start == 0 and block.target_step == 1:
+    if block.straight_at and block.whole and block.target_start == 0 and block.target_step == 1:
         _deliver_straight(spikes, sizes, block, low, high, inputs_at, one)
         return
     inner, inputs, outputs, item = block.inner, block.inputs, block.outputs, _bytes(inputs_at, one)
@@ -256,13 +256,13 @@ def _deliver_straight(spikes, sizes, block, low, high, inputs_at, one):
     """If source k meets target k alone."""
     first, last = reached(spikes, low - 1), reached(spikes, min(high, block.sources) - 1)
     inputs = carray(pointer_like(inputs_at, one), high - low)
-    singles, channels = carray(pointer(block.singles_at, np.int64), (block.inputs, 2)), block.inputs
+    weights = carray(pointer(block.straight_at, np.int32), block.inputs)
     for n in range(first, last):
         k = np.int64(spikes[n])
         rest = k * block.inner_inverse >> block.inner_shift
         outer = rest * block.inputs_inverse >> block.inputs_shift
-        weight = singles[rest - outer * channels, 1]
-        inputs[k - low] += weight if len(sizes) == 0 else weight * np.int64(sizes[n])
+        weight = np.int64(weights[np.uint64(rest - outer * block.inputs)])
+        inputs[np.uint64(k - low)] += weight if len(sizes) == 0 else weight * np.int64(sizes[n])
 
 
 @njit

@@ -104,7 +104,7 @@ COMPRESSES = bool(get_host_cpu_features().get("avx512f"))  # whether the process
 
 @intrinsic
 def append_marked(typingctx, address, word, first):
-    """Write first + k for each bit k of ``word`` that is 1, in order, as int32 from ``address`` on, whatever is in the WORD - 1 after them."""
+    """Write first + k for each bit k of ``word`` that is 1, as int32 in order from ``address`` on, over whatever is in the next WORD."""
 
     def codegen(context, builder, signature, args):
         at, word, first = args

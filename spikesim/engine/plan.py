@@ -30,7 +30,7 @@ CONV = _record("source source_start source_step target target_start target_step 
 MEETS = _record("target weights count target_step weights_step")  # what a row of the source of a convolution meets
 ALONG = _record("source source_start source_step target target_start target_step port delay weights_at bits "
                 "sources whole inputs inputs_inverse inputs_shift outputs inner inner_inverse inner_shift row_width starts_at outputs_at "
-                "rows_at singles_at straight")  # fmt: skip
+                "rows_at singles_at straight_at")  # fmt: skip
 HELD = _record("cells start step count changes_at changes values_at width")
 NOISE = _record("cells start step count interval stream mean sd", mean="f8", sd="f8")
 DRIVE = _record("cells start step count rows_at limits_at sets limits guide_at stream rest weight", weight="f8")

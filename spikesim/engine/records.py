@@ -5,8 +5,9 @@
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,29 +24,65 @@ def dense_record(block: DenseBlock, address: Callable[[np.ndarray], int]) -> dic
     return _ends(block, address) | {"sources": block.weights.shape[0], "targets": block.weights.shape[1]}
 
 
+class _Geometry(NamedTuple):
+    """All that a `ConvBlock` says but the weights themselves; item: bytes of a weight."""
+
+    weights_shape: tuple[int, ...]
+    item: int
+    source_shape: tuple[int, ...]
+    target_shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+    transposed: bool
+    channels_last: bool
+
+
+class _Lists(NamedTuple):
+    """What each row and column of the source of a convolution meets; order: of the kernel's columns in memory."""
+
+    order: np.ndarray
+    row_starts: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    whole_runs: int
+
+
 def conv_record(block: ConvBlock, address: Callable[[np.ndarray], int]) -> dict[str, Any]:
     """The fields of a `spikesim.engine.plan.CONV`, with what each row and column of the source meets."""
-    (_, *kernel, out), (_, *source), (_, *target) = block.weights.shape, block.source_shape, block.target_shape
-    z, y, x = (_axis(block, axis) for axis in range(3))
-    order, runs = _column_order(block), block.channels_last and block.groups == 1
-    entry = out * block.weights.itemsize  # bytes from one place of the kernel to the next
+    (_, *kernel, out), (channels, *source), (_, *target) = block.weights.shape, block.source_shape, block.target_shape
     unit, jump = (block.target_shape[0], 1) if block.channels_last else (1, math.prod(target))  # from place to place, channel to channel
-    row, line, to = ((a * n + b).ravel() for a, n, b in zip(z[:, :, None], (source[1], kernel[1], target[1]), y[:, None, :], strict=True))
-    rows = _in_steps(*_by_source(row, to * target[2] * unit, line * kernel[2] * entry, out, source[0] * source[1]))
-    joined = _by_source(x[0], x[2] * unit, np.argsort(order)[x[1]] * entry, out, source[2], join=(unit, entry) if runs else None)
-    columns, whole_runs = _side_by_side(*joined, block.weights.itemsize) if runs else (_in_turn(*joined), 0)
+    shared = {name: getattr(block, name) for name in _Geometry._fields[2:]}
+    lists = _lists(_Geometry(block.weights.shape, block.weights.itemsize, **shared))
     neurons, lines = math.prod(block.source_shape), source[0] * source[1]
-    line_size, channels = source[2] * (block.source_shape[0] if block.channels_last else 1), block.source_shape[0]
+    line_size = source[2] * (channels if block.channels_last else 1)
     divisions = _division("channels", channels, line_size) | _division("line", line_size, neurons)
     divisions |= _division("lines", lines, neurons)
     return _ends(block, address) | divisions | {
-        "weights_at": address(in_lines(block.weights[:, :, :, order])), "channels_last": block.channels_last,
+        "weights_at": address(in_lines(block.weights[:, :, :, lists.order])), "channels_last": block.channels_last,
         "channels": channels, "width": source[2], "lines": lines,
         "line_size": line_size, "targets": math.prod(block.target_shape), "target_line": target[2] * unit, "jump": jump,
-        "grouped": block.groups > 1, "group_in": channels // block.groups, "group_out": out, "channel_bytes": math.prod(kernel) * entry,
-        "row_starts_at": address(rows[0]), "rows_at": address(rows[1]), "columns_at": address(columns), "runs": len(columns),
-        "whole_runs": whole_runs,
+        "grouped": block.groups > 1, "group_in": channels // block.groups, "group_out": out,
+        "channel_bytes": math.prod(kernel) * out * block.weights.itemsize,
+        "row_starts_at": address(lists.row_starts), "rows_at": address(lists.rows), "columns_at": address(lists.columns),
+        "runs": len(lists.columns), "whole_runs": lists.whole_runs,
     } | _sliding(block)  # fmt: skip
+
+
+@lru_cache(256)
+def _lists(block: _Geometry) -> _Lists:
+    """Networks have many convolutions of few geometries, and each of the engines that run trials asks for all of them."""
+    (_, *kernel, out), (_, *source), (_, *target) = block.weights_shape, block.source_shape, block.target_shape
+    z, y, x = (_axis(block, axis) for axis in range(3))
+    order, runs = _column_order(block), block.channels_last and block.groups == 1
+    entry = out * block.item  # bytes from one place of the kernel to the next
+    unit = block.target_shape[0] if block.channels_last else 1
+    row, line, to = ((a * n + b).ravel() for a, n, b in zip(z[:, :, None], (source[1], kernel[1], target[1]), y[:, None, :], strict=True))
+    rows = _in_steps(*_by_source(row, to * target[2] * unit, line * kernel[2] * entry, out, source[0] * source[1]))
+    joined = _by_source(x[0], x[2] * unit, np.argsort(order)[x[1]] * entry, out, source[2], join=(unit, entry) if runs else None)
+    columns, whole_runs = _side_by_side(*joined, block.item) if runs else (_in_turn(*joined), 0)
+    return _Lists(order, *rows, columns, whole_runs)
 
 
 def _sliding(block: ConvBlock) -> dict[str, int]:
@@ -63,18 +100,18 @@ def _slides(block: ConvBlock) -> int:
     return shape_of(block.stride[2], block.weights.shape[3], block.target_shape[0]) if plain and block.weights.dtype == np.int16 else 0
 
 
-def _axis(block: ConvBlock, axis: int) -> np.ndarray:
+def _axis(block: _Geometry, axis: int) -> np.ndarray:
     """What meets along one axis, int64 (3, meetings): places of the source, of the kernel and of the target."""
-    source, target, kernel = block.source_shape[1 + axis], block.target_shape[1 + axis], block.weights.shape[1 + axis]
+    source, target, kernel = block.source_shape[1 + axis], block.target_shape[1 + axis], block.weights_shape[1 + axis]
     options = kernel, block.stride[axis], block.padding[axis], block.dilation[axis]
     if block.transposed:
         return np.stack(meetings(source, target, *options))
     return np.stack(meetings(target, source, *options)[::-1])
 
 
-def _column_order(block: ConvBlock) -> np.ndarray:
+def _column_order(block: _Geometry) -> np.ndarray:
     """The kernel's columns in the order in which one source meets neighbouring targets, so that their weights lie in one run."""
-    stride, dilation, columns = block.stride[2], block.dilation[2], np.arange(block.weights.shape[3])
+    stride, dilation, columns = block.stride[2], block.dilation[2], np.arange(block.weights_shape[3])
     if block.transposed or stride % dilation:
         return columns
     return np.lexsort((-columns, columns % (stride // dilation)))
@@ -148,9 +185,14 @@ def along_record(block: AlongBlock, address: Callable[[np.ndarray], int]) -> dic
         "inner": block.inner, "row_width": block.weights.shape[1], "starts_at": address(block.starts),
         "outputs_at": address(block.outputs), "rows_at": address(block.rows),
         "singles_at": address(_singles(block)) if block.weights.shape[1] == 1 and np.diff(block.starts).max() == 1 else 0,
-        "straight": block.shape[0] == block.shape[1] == len(block.outputs) and (np.diff(block.starts) == 1).all()
-        and (block.outputs == np.arange(outputs)).all() and block.weights.shape[1] == 1,
+        "straight_at": address(block.weights[block.rows, 0].astype(np.int32)) if _is_straight(block) else 0,
     }  # fmt: skip
+
+
+def _is_straight(block: AlongBlock) -> bool:
+    """Whether each output has one entry, that of the input of the same number, and the same one everywhere."""
+    same = block.shape[0] == block.shape[1] == len(block.outputs) and block.weights.shape[1] == 1
+    return same and bool((np.diff(block.starts) == 1).all()) and np.array_equal(block.outputs, np.arange(len(block.outputs)))
 
 
 def _singles(block: AlongBlock) -> np.ndarray:
