@@ -103,7 +103,7 @@ def frozen_array(value: Any, what: str, *, dtype: type = np.float64, unit: str |
         if given.dtype.kind not in "iuf":
             raise TypeError(f"dtype {given.dtype}")
         with np.errstate(all="ignore"):
-            array = given.astype(dtype, order="C")
+            array = given.astype(dtype, copy=False)
         if np.issubdtype(dtype, np.integer) and not np.array_equal(given, array):
             raise TypeError("numbers that are not whole, or too large")
     except (TypeError, ValueError, OverflowError) as error:
@@ -111,9 +111,10 @@ def frozen_array(value: Any, what: str, *, dtype: type = np.float64, unit: str |
             raise
         raise KindError(f"{what}: expected an array of numbers, got {type(value).__name__} ({error})") from None
     if array.size:
-        return np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)  # memory that cannot be made writable again
-    array.setflags(write=False)
-    return array
+        return np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)  # a copy that cannot be made writable
+    empty = array.copy()
+    empty.setflags(write=False)
+    return empty
 
 
 def checked_shape(value: Any, shapes: tuple[tuple[int, ...], ...], what: str, owner: str) -> None:

@@ -13,7 +13,7 @@ from spikesim.network import COUNTS, Network
 class FanOut:
     """How many synapses each neuron has.
 
-    values: int64, of all populations one after the other; population p from ``bounds[p]`` on; counted: the populations whose
+    values: int32, of all populations one after the other; population p from ``bounds[p]`` on; counted: the populations whose
     spikes are counted, their numbers by name.
     """
 
@@ -40,7 +40,7 @@ def fan_out_of(network: Network) -> FanOut:
             fans[projection.source.population] += projection.rule.fan_out(network.shape(projection.source))
     numbers = {name: at for at, name in enumerate(fans)}
     counted = {name: numbers[name] for name in (probe.view.population for probe in network.probes if probe.variable == COUNTS)}
-    return FanOut(np.concatenate(list(fans.values())), np.cumsum([0, *map(len, fans.values())]), counted)
+    return FanOut(np.concatenate(list(fans.values())).astype(np.int32), np.cumsum([0, *map(len, fans.values())]), counted)
 
 
 @kernel
