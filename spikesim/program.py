@@ -79,7 +79,8 @@ class Cells:
 class Layout:
     """How neurons and input slots are divided into parts, one for each thread.
 
-    Slots are ordered by part, then port, then population, so that what a source reaches lies close together.
+    Slots are ordered by part, then port, then population, so that what a source reaches lies close together. Populations of
+    different stages share slots where nothing has a delay.
     """
 
     bounds: np.ndarray
@@ -256,22 +257,30 @@ class Program:
         return next(cells for cells in self.cells if cells.name == name)
 
 
-def make_layout(sizes: list[int], ports: list[int], parts: int) -> Layout:
+def make_layout(sizes: list[int], ports: list[int], parts: int, *, stages: list[int] | None = None) -> Layout:
     """Divide populations of ``sizes`` neurons with so many ``ports`` each into ``parts``.
 
-    A port's slots of one part do not straddle two blocks unless they fill more than one.
+    A port's slots of one part do not straddle two blocks unless they fill more than one. stages: of the populations, where those of
+    different stages may have the same slots, since all that arrives does so without delay, just before its target is updated.
     """
     bounds = np.asarray(sizes, np.int64)[None, :] * np.arange(parts + 1)[:, None] // parts
     slots = np.full((parts, len(sizes), max(ports, default=0)), -1, np.int64)
+    together = [[p for p in range(len(sizes)) if stages is None or stages[p] == stage] for stage in sorted(set(stages or [0]))]
     total = 0
     for part in range(parts):
-        total = -(-total // BLOCK) * BLOCK
-        for port in range(slots.shape[2]):
-            members = [p for p in range(len(sizes)) if port < ports[p]]
-            width = int(sum(bounds[part + 1, p] - bounds[part, p] for p in members))
-            if total % BLOCK + width > BLOCK:
-                total = -(-total // BLOCK) * BLOCK
-            for p in members:
-                slots[part, p, port] = total
-                total += int(bounds[part + 1, p] - bounds[part, p])
+        start = -(-total // BLOCK) * BLOCK
+        total = max(_place(slots[part], np.diff(bounds[part : part + 2], axis=0)[0], ports, members, start) for members in together)
     return Layout(bounds, slots, total)
+
+
+def _place(slots: np.ndarray, sizes: np.ndarray, ports: list[int], populations: list[int], total: int) -> int:
+    """Give one part of some populations its ``slots`` from ``total`` on; returns where they end."""
+    for port in range(slots.shape[1]):
+        members = [p for p in populations if port < ports[p]]
+        width = int(sizes[members].sum())
+        if total % BLOCK + width > BLOCK:
+            total = -(-total // BLOCK) * BLOCK
+        for p in members:
+            slots[p, port] = total
+            total += int(sizes[p])
+    return total

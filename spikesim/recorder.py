@@ -122,7 +122,7 @@ class Recorder:
 
 
 class NeuronCounts(Recorded[Counts]):
-    """The spike counts of one run: ``totals``, int32 or int64, of all neurons of a program in a row, read population by population."""
+    """The spike counts of one run: ``totals``, whole numbers, of all neurons of a program in a row, read population by population."""
 
     def __init__(self, program: Program, recorded: Mapping[str, np.ndarray], totals: np.ndarray) -> None:
         cells = {c.name: c for c in program.cells}

@@ -18,6 +18,7 @@ from spikesim.compiler.wiring import (
     delay_steps,
     largest_input,
 )
+from spikesim.connectivity.structured import Structured
 from spikesim.description import checked_number, limits
 from spikesim.errors import DescriptionError, MemoryNeededError
 from spikesim.machine import available_bytes, readable
@@ -51,7 +52,9 @@ def compile_network(network: Network, *, dt: float, seed: int = 0, parts: int = 
     longest = max((int(delay_steps(p, dt)[-1]) for p in network.projections.values() if np.size(p.delay)), default=0)
     quanta = _quanta(network, weight_bits)
     cells = _cells(network, quanta, dt=dt, seed=seed)
-    layout = make_layout([c.size for c in cells.values()], [len(c.ports) for c in cells.values()], parts)
+    at_once = longest == 0 and all(isinstance(p.rule, Structured) for p in network.projections.values())
+    layout = make_layout([c.size for c in cells.values()], [len(c.ports) for c in cells.values()], parts,
+                         stages=[c.stage for c in cells.values()] if at_once else None)  # fmt: skip
     tables = () if procedural else build_tables(network, cells, layout, quanta, dt=dt, seed=seed, tick=tick)
     rows = build_rows(network, cells, layout, quanta, dt=dt, seed=seed) if procedural else ()
     blocks = build_blocks(network, cells, quanta, dt=dt)

@@ -26,6 +26,7 @@ from spikesim.program import MEMBRANE, Cells, Drive, Held, Noise, Program, Sampl
 WINDOW = 4  # steps for which a visit to a spike's synapses delivers at once, where there are several delays
 LEAD = 4  # steps for which Poisson drive is kept that threads draw ahead
 CAPACITY = 1 << 25  # spikes, and samples, that one call can record (at least a step's); they take memory when they occur
+LONGEST = 10_000  # steps of one call, whose spikes a neuron's count holds
 TOGETHER = 8  # steps that a stage goes through at once, where there are only blocks without delay,
 KEPT = 1 << 22  # if that keeps no more spikes
 
@@ -47,7 +48,7 @@ class Cpu:
         self.kept: list[np.ndarray] = []  # arrays that the plan knows only by address
         recorded = sum(c.size for c, wanted in zip(program.cells, program.spike_cells, strict=True) if wanted)
         sampled = sum(len(s.ids) / s.interval for s in program.samplers)
-        self.largest_chunk = max(1, min(10_000, CAPACITY // max(recorded, 1), int(CAPACITY / max(sampled, 1.0))))
+        self.largest_chunk = max(1, min(LONGEST, CAPACITY // max(recorded, 1), int(CAPACITY / max(sampled, 1.0))))
         self._allocate()
         self.plan = self._plan()
         self.types = np.zeros(1, program.accumulator)[0], np.zeros(1, precision)[0], True if program.rows else None
@@ -93,7 +94,7 @@ class Cpu:
         self.record_sizes = [np.empty(len(record) if program.graded else 0, np.int32) for record in self.records]
         self.recorded = lines(self.parts, WORDS, "int64")
         self.population_counts = np.zeros((self.parts, self.largest_chunk, len(program.cells)), np.int64)
-        self.neuron_counts = np.zeros(program.neurons, np.int32)
+        self.neuron_counts = np.zeros(program.neurons, np.int16)  # of the steps of one call
 
     @property
     def parts(self) -> int:
@@ -114,7 +115,7 @@ class Cpu:
         for part, future in enumerate(self.futures):
             future[:] = 0
             draw_again(self.plan, part, self.step)
-        if self.window > 1:  # else every step leaves zeros
+        if self.window > 1 or self.futures:  # else every step leaves zeros
             self.inputs[:] = 0
         for part in range(self.parts if self.step % self.window else 0):
             deliver_again(self.plan, self.types[0], part, self.step)

@@ -19,6 +19,7 @@ KERNELS = {  # (stride, columns): for each place up to the next column of the ta
     (1, 1): [(0, 1)],
     (1, 3): [(0, 3)],
     (1, 5): [(0, 5)],
+    (2, 1): [(0, 1), (0, 0)],
     (2, 3): [(2, 1), (0, 2)],
 }  # fmt: skip
 VECTORS = 1, 2, 3, 4, 6, 8  # of channels of the target

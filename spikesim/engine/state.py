@@ -33,7 +33,7 @@ class Segment:
 
     spikes: int64, the recorded spikes in order, each as n << 32 | neuron for the n-th
     of the steps; population_counts: int64 (steps, populations);
-    neuron_counts: int32 or int64 (neurons,), of populations whose spikes are counted; samples: for each sampler (times, ids);
+    neuron_counts: int16 or int64 (neurons,), of populations whose spikes are counted; samples: for each sampler (times, ids);
     sizes: int32, of the spikes, or none where no population is graded.
     """
 

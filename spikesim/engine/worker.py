@@ -107,9 +107,9 @@ def _fire(plan, part, step, stage, offset):
         if what.recorded:
             _record(plan, part, offset, what.start, out, sizes, count)
         if what.counted:
-            totals = carray(pointer(plan.neuron_counts_at + 4 * what.start, np.int32), high)
+            totals = carray(pointer(plan.neuron_counts_at + 2 * what.start, np.int16), high)
             for k in range(count):
-                totals[out[k]] += 1
+                totals[np.uint64(out[k])] += 1
 
 
 @njit
