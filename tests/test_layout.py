@@ -1,5 +1,6 @@
 """The layout: every port of every population has input slots of its own in each part, and shares them at most with other stages."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 from hypothesis import given
@@ -11,10 +12,10 @@ from spikesim.program import Layout, make_layout
 POPULATIONS = st.lists(st.tuples(st.integers(0, 40_000), st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=6)
 
 
-def spans(layout: Layout, chosen: list[int]) -> list[tuple[int, int]]:
-    """The slots [first, last) of each part, population and port."""
+def spans(layout: Layout, chosen: list[int], parts: Iterable[int] | None = None) -> list[tuple[int, int]]:
+    """The slots [first, last) of each population and port, in all parts or some."""
     found = []
-    for part in range(layout.parts):
+    for part in range(layout.parts) if parts is None else parts:
         for p in chosen:
             width = int(layout.bounds[part + 1, p] - layout.bounds[part, p])
             found += [(int(first), int(first) + width) for first in layout.slots[part, p] if first >= 0 and width]
@@ -33,8 +34,8 @@ def test_slots_belong_to_one(populations, parts):
     found = spans(layout, list(range(len(sizes))))
     assert apart(found)
     assert layout.total == max((end for _, end in found), default=layout.total)
-    blocks = [{slot // BLOCK for row in layout.slots[part] for slot in row.tolist() if slot >= 0} for part in range(parts)]
-    assert all(not a & b for k, a in enumerate(blocks) for b in blocks[k + 1 :]) or not any(sizes)
+    ends = [(of_part[0][0], of_part[-1][1]) for part in range(parts) if (of_part := spans(layout, list(range(len(sizes))), [part]))]
+    assert all((end - 1) // BLOCK < first // BLOCK for (_, end), (first, _) in pairwise(ends))
 
 
 @given(POPULATIONS, st.integers(1, 3))

@@ -489,13 +489,18 @@ def test_impossible_rates_and_seeds(wrong):
 
 
 STOPPED_TRIALS = """
-import os, signal, threading
+import os, signal
 made = Simulation(shared.network(), dt=0.1)
-threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+seen = []
+def keep(recording):
+    seen.append(recording)
+    if len(seen) == 3:
+        os.kill(os.getpid(), signal.SIGINT)
+    return recording
 try:
-    made.trials(200.0, seeds=range(100_000))
+    made.trials(200.0, seeds=range(100_000), keep=keep)
 except KeyboardInterrupt:
-    print(0 < len(made.recordings) < 100_000, {r.stop for r in made.recordings})
+    print(3 <= len(made.recordings) < 100_000, {r.stop for r in made.recordings})
 """
 
 
