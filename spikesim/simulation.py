@@ -132,6 +132,8 @@ class Simulation:
         """
         steps = int(on_grid(checked_number(duration, "trials: duration", DURATION), self.program.dt, "trials: duration"))
         check_until(self.program, until)
+        if keep is not None and not callable(keep):
+            raise KindError(f"trials: keep must be a function of a recording, got {keep!r}")
         trials = trials_of(self.program, currents=currents, rates=rates, seeds=seeds)
         program = self.program
         if program.layout.parts > 1:

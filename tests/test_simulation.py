@@ -480,7 +480,7 @@ def test_trials_of_seeds(engine, threads):
     {}, {"seeds": []}, {"seeds": 3}, {"seeds": "12"}, {"seeds": [[1], [2, 3]]}, {"seeds": [1.5]}, {"seeds": [-1]}, {"seeds": [2**64]},
     {"rates": {"cells": np.ones((2, 20))}},
     {"rates": {"source": np.ones((2, 9))}}, {"rates": {"source": -np.ones((2, 10))}}, {"rates": {"source": np.full((2, 10), 2000.0)}},
-    {"rates": {"source": np.ones((2, 10))}, "seeds": [1, 2, 3]}, {"rates": [1.0]},
+    {"rates": {"source": np.ones((2, 10))}, "seeds": [1, 2, 3]}, {"rates": [1.0]}, {"seeds": [1], "keep": 3},
 ])  # fmt: skip
 def test_impossible_rates_and_seeds(wrong):
     """Rates and seeds that do not fit the network or each other are refused."""
