@@ -122,22 +122,30 @@ class DenseBlock:
 
 
 @dataclass(frozen=True)
-class ConvBlock:
-    """A convolution, or a transposed one, over three space dimensions (unused ones have size 1).
+class Geometry:
+    """How a convolution, or a transposed one, lies over three space dimensions (unused ones have size 1).
 
     channels_last: the neurons are numbered as (depth, height, width, channels), though shapes are given as below.
     """
 
-    ends: Ends
-    weights: np.ndarray
     source_shape: tuple[int, ...]  # (channels, depth, height, width)
     target_shape: tuple[int, ...]
+    kernel: tuple[int, ...]
     stride: tuple[int, ...]
     padding: tuple[int, ...]
     dilation: tuple[int, ...]
     groups: int
     transposed: bool
     channels_last: bool
+
+
+@dataclass(frozen=True)
+class ConvBlock:
+    """A convolution; weights: (channels in, *kernel, channels out of a group)."""
+
+    ends: Ends
+    weights: np.ndarray
+    geometry: Geometry
 
 
 @dataclass(frozen=True)

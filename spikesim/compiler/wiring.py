@@ -21,7 +21,7 @@ from spikesim.draws import ARRAY, CONSTANT, LIMITS, encode, guide
 from spikesim.errors import DescriptionError, UnsupportedError
 from spikesim.machine import cores
 from spikesim.network import Network, Projection
-from spikesim.program import AlongBlock, Cells, ConvBlock, DenseBlock, Ends, Layout
+from spikesim.program import AlongBlock, Cells, ConvBlock, DenseBlock, Ends, Geometry, Layout
 from spikesim.random import DELAY, PAIRS, WEIGHT, stream
 
 MOST_INPUT = 2**62  # half of what int64 holds, for the bound is computed in floats
@@ -199,9 +199,10 @@ def _conv(conv: Conv | ConvTranspose, ends: Ends, source: tuple[int, ...], targe
         grouped = conv.weights.reshape(conv.groups, out_of_group, -1, *kernel)
         ordered = np.moveaxis(grouped, 1, -1)
     ordered = ordered.reshape(channels_in, *(1,) * missing, *kernel, out_of_group)
-    return ConvBlock(ends, _integers(ordered * weight, quantum), (channels_in, *(1,) * missing, *source_space),
-                     (channels_out, *(1,) * missing, *target_space), (*(1,) * missing, *conv.stride), (*(0,) * missing, *conv.padding),
-                     (*(1,) * missing, *conv.dilation), conv.groups, transposed, last)  # fmt: skip
+    return ConvBlock(ends, _integers(ordered * weight, quantum), Geometry(
+        (channels_in, *(1,) * missing, *source_space), (channels_out, *(1,) * missing, *target_space), ordered.shape[1:-1],
+        (*(1,) * missing, *conv.stride), (*(0,) * missing, *conv.padding), (*(1,) * missing, *conv.dilation), conv.groups, transposed, last,
+    ))  # fmt: skip
 
 
 def _along(rule: Along, ends: Ends, outer: int, weight: float, quantum: Quantum) -> AlongBlock:
@@ -223,7 +224,7 @@ def largest_input(tables: tuple[Table, ...], dense: tuple[DenseBlock, ...], conv
         bound += largest[block.ends.source] * int(np.abs(block.weights.astype(np.int64)).sum(axis=0).max())
     for block in conv:
         magnitude = np.abs(block.weights.astype(np.int64))
-        bound += largest[block.ends.source] * int(magnitude.reshape(block.groups, -1, magnitude.shape[-1]).sum(axis=1).max())
+        bound += largest[block.ends.source] * int(magnitude.reshape(block.geometry.groups, -1, magnitude.shape[-1]).sum(axis=1).max())
     for block in along:
         inputs = np.zeros(block.shape[0], np.int64)
         np.add.at(inputs, block.outputs, np.abs(block.weights.astype(np.int64)).max(axis=1)[block.rows])

@@ -26,7 +26,7 @@ CONV = _record("source source_start source_step target target_start target_step 
                "channels_last channels channels_inverse channels_shift width lines lines_inverse lines_shift "
                "line_size line_inverse line_shift targets target_line jump "
                "grouped group_in group_out channel_bytes row_starts_at rows_at columns_at runs whole_runs "
-               "slides stride offset target_width open_columns together")  # fmt: skip  # fmt: skip
+               "slides stride offset target_width open_columns together")  # fmt: skip
 MEETS = _record("target weights count target_step weights_step")  # what a row of the source of a convolution meets
 ALONG = _record("source source_start source_step target target_start target_step port delay weights_at bits "
                 "sources whole inputs inputs_inverse inputs_shift outputs inner inner_inverse inner_shift row_width starts_at outputs_at "

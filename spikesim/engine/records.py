@@ -16,27 +16,12 @@ from spikesim.engine.memory import in_lines
 from spikesim.engine.native import VECTOR, VECTORS
 from spikesim.engine.plan import MEETS
 from spikesim.engine.sliding import most_rows, open_columns, shape_of
-from spikesim.program import AlongBlock, ConvBlock, DenseBlock
+from spikesim.program import AlongBlock, ConvBlock, DenseBlock, Geometry
 
 
 def dense_record(block: DenseBlock, address: Callable[[np.ndarray], int]) -> dict[str, Any]:
     """The fields of a `spikesim.engine.plan.DENSE`."""
     return _ends(block, address) | {"sources": block.weights.shape[0], "targets": block.weights.shape[1]}
-
-
-class _Geometry(NamedTuple):
-    """All that a `ConvBlock` says but the weights themselves; item: bytes of a weight."""
-
-    weights_shape: tuple[int, ...]
-    item: int
-    source_shape: tuple[int, ...]
-    target_shape: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[int, ...]
-    dilation: tuple[int, ...]
-    groups: int
-    transposed: bool
-    channels_last: bool
 
 
 class _Lists(NamedTuple):
@@ -51,68 +36,71 @@ class _Lists(NamedTuple):
 
 def conv_record(block: ConvBlock, address: Callable[[np.ndarray], int]) -> dict[str, Any]:
     """The fields of a `spikesim.engine.plan.CONV`, with what each row and column of the source meets."""
-    (_, *kernel, out), (channels, *source), (_, *target) = block.weights.shape, block.source_shape, block.target_shape
-    unit, jump = (block.target_shape[0], 1) if block.channels_last else (1, math.prod(target))  # from place to place, channel to channel
-    shared = {name: getattr(block, name) for name in _Geometry._fields[2:]}
-    lists = _lists(_Geometry(block.weights.shape, block.weights.itemsize, **shared))
-    neurons, lines = math.prod(block.source_shape), source[0] * source[1]
-    line_size = source[2] * (channels if block.channels_last else 1)
+    lies, out = block.geometry, block.weights.shape[-1]
+    (channels, *source), (_, *target) = lies.source_shape, lies.target_shape
+    unit, jump = (lies.target_shape[0], 1) if lies.channels_last else (1, math.prod(target))  # from place to place, channel to channel
+    lists = _lists(lies, block.weights.itemsize)
+    neurons, lines = math.prod(lies.source_shape), source[0] * source[1]
+    line_size = source[2] * (channels if lies.channels_last else 1)
     divisions = _division("channels", channels, line_size) | _division("line", line_size, neurons)
     divisions |= _division("lines", lines, neurons)
     return _ends(block, address) | divisions | {
-        "weights_at": address(in_lines(block.weights[:, :, :, lists.order])), "channels_last": block.channels_last,
+        "weights_at": address(in_lines(block.weights[:, :, :, lists.order])), "channels_last": lies.channels_last,
         "channels": channels, "width": source[2], "lines": lines,
-        "line_size": line_size, "targets": math.prod(block.target_shape), "target_line": target[2] * unit, "jump": jump,
-        "grouped": block.groups > 1, "group_in": channels // block.groups, "group_out": out,
-        "channel_bytes": math.prod(kernel) * out * block.weights.itemsize,
+        "line_size": line_size, "targets": math.prod(lies.target_shape), "target_line": target[2] * unit, "jump": jump,
+        "grouped": lies.groups > 1, "group_in": channels // lies.groups, "group_out": out,
+        "channel_bytes": math.prod(lies.kernel) * out * block.weights.itemsize,
         "row_starts_at": address(lists.row_starts), "rows_at": address(lists.rows), "columns_at": address(lists.columns),
         "runs": len(lists.columns), "whole_runs": lists.whole_runs,
     } | _sliding(block)  # fmt: skip
 
 
 @lru_cache(256)
-def _lists(block: _Geometry) -> _Lists:
-    """Networks have many convolutions of few geometries, and each of the engines that run trials asks for all of them."""
-    (_, *kernel, out), (_, *source), (_, *target) = block.weights_shape, block.source_shape, block.target_shape
-    z, y, x = (_axis(block, axis) for axis in range(3))
-    order, runs = _column_order(block), block.channels_last and block.groups == 1
-    entry = out * block.item  # bytes from one place of the kernel to the next
-    unit = block.target_shape[0] if block.channels_last else 1
+def _lists(lies: Geometry, item: int) -> _Lists:
+    """Kept, for networks have many convolutions of few geometries, and each engine asks for all of them; item: bytes of a weight."""
+    (_, *source), (channels_out, *target), kernel = lies.source_shape, lies.target_shape, lies.kernel
+    out = channels_out // lies.groups
+    z, y, x = (_axis(lies, axis) for axis in range(3))
+    order, runs = _column_order(lies), lies.channels_last and lies.groups == 1
+    entry = out * item  # bytes from one place of the kernel to the next
+    unit = lies.target_shape[0] if lies.channels_last else 1
     row, line, to = ((a * n + b).ravel() for a, n, b in zip(z[:, :, None], (source[1], kernel[1], target[1]), y[:, None, :], strict=True))
     rows = _in_steps(*_by_source(row, to * target[2] * unit, line * kernel[2] * entry, out, source[0] * source[1]))
     joined = _by_source(x[0], x[2] * unit, np.argsort(order)[x[1]] * entry, out, source[2], join=(unit, entry) if runs else None)
-    columns, whole_runs = _side_by_side(*joined, block.item) if runs else (_in_turn(*joined), 0)
+    columns, whole_runs = _side_by_side(*joined, item) if runs else (_in_turn(*joined), 0)
     return _Lists(order, *rows, columns, whole_runs)
 
 
 def _sliding(block: ConvBlock) -> dict[str, int]:
     """What `spikesim.engine.sliding` wants to know of the block."""
-    stride, columns, out = block.stride[2], block.weights.shape[3], block.target_shape[0]
+    lies = block.geometry
+    stride, columns, out = lies.stride[2], lies.kernel[2], lies.target_shape[0]
     return {
-        "slides": _slides(block), "stride": stride, "offset": max(columns - stride, 0) - block.padding[2],
-        "target_width": block.target_shape[3], "open_columns": open_columns(stride, columns), "together": most_rows(stride, columns, out),
+        "slides": _slides(block), "stride": stride, "offset": max(columns - stride, 0) - lies.padding[2],
+        "target_width": lies.target_shape[3], "open_columns": open_columns(stride, columns), "together": most_rows(stride, columns, out),
     }  # fmt: skip
 
 
 def _slides(block: ConvBlock) -> int:
     """The shape of the loop of `spikesim.engine.sliding` for the block, 0 if none fits."""
-    plain = block.channels_last and block.groups == 1 and not block.transposed and block.dilation[2] == 1
-    return shape_of(block.stride[2], block.weights.shape[3], block.target_shape[0]) if plain and block.weights.dtype == np.int16 else 0
+    lies = block.geometry
+    plain = lies.channels_last and lies.groups == 1 and not lies.transposed and lies.dilation[2] == 1
+    return shape_of(lies.stride[2], lies.kernel[2], lies.target_shape[0]) if plain and block.weights.dtype == np.int16 else 0
 
 
-def _axis(block: _Geometry, axis: int) -> np.ndarray:
+def _axis(lies: Geometry, axis: int) -> np.ndarray:
     """What meets along one axis, int64 (3, meetings): places of the source, of the kernel and of the target."""
-    source, target, kernel = block.source_shape[1 + axis], block.target_shape[1 + axis], block.weights_shape[1 + axis]
-    options = kernel, block.stride[axis], block.padding[axis], block.dilation[axis]
-    if block.transposed:
+    source, target, kernel = lies.source_shape[1 + axis], lies.target_shape[1 + axis], lies.kernel[axis]
+    options = kernel, lies.stride[axis], lies.padding[axis], lies.dilation[axis]
+    if lies.transposed:
         return np.stack(meetings(source, target, *options))
     return np.stack(meetings(target, source, *options)[::-1])
 
 
-def _column_order(block: _Geometry) -> np.ndarray:
+def _column_order(lies: Geometry) -> np.ndarray:
     """The kernel's columns in the order in which one source meets neighbouring targets, so that their weights lie in one run."""
-    stride, dilation, columns = block.stride[2], block.dilation[2], np.arange(block.weights_shape[3])
-    if block.transposed or stride % dilation:
+    stride, dilation, columns = lies.stride[2], lies.dilation[2], np.arange(lies.kernel[2])
+    if lies.transposed or stride % dilation:
         return columns
     return np.lexsort((-columns, columns % (stride // dilation)))
 

@@ -208,17 +208,18 @@ def _dense_targets(block: DenseBlock) -> Targets:
 def _conv_targets(block: ConvBlock) -> Targets:
     """From the definition: each target sums over the kernel at its place, or, transposed, each source spreads the kernel at its place."""
     made: Targets = defaultdict(list)
-    here, there = (block.source_shape, block.target_shape) if block.transposed else (block.target_shape, block.source_shape)
-    for place, offset in product(product(*map(range, here[1:])), product(*map(range, block.weights.shape[1:4]))):
+    lies = block.geometry
+    here, there = (lies.source_shape, lies.target_shape) if lies.transposed else (lies.target_shape, lies.source_shape)
+    for place, offset in product(product(*map(range, here[1:])), product(*map(range, lies.kernel))):
         other = tuple(p * s - pad + k * d for p, s, pad, k, d in
-                      zip(place, block.stride, block.padding, offset, block.dilation, strict=True))  # fmt: skip
+                      zip(place, lies.stride, lies.padding, offset, lies.dilation, strict=True))  # fmt: skip
         if all(0 <= a < n for a, n in zip(other, there[1:], strict=True)):
-            source, target = (place, other) if block.transposed else (other, place)
-            for channel, of_group in product(range(block.source_shape[0]), range(block.weights.shape[4])):
-                out = channel * block.groups // block.source_shape[0] * block.weights.shape[4] + of_group
-                neuron = _neuron(block.target_shape, out, target, last=block.channels_last)
+            source, target = (place, other) if lies.transposed else (other, place)
+            for channel, of_group in product(range(lies.source_shape[0]), range(block.weights.shape[4])):
+                out = channel * lies.groups // lies.source_shape[0] * block.weights.shape[4] + of_group
+                neuron = _neuron(lies.target_shape, out, target, last=lies.channels_last)
                 weight = int(block.weights[channel, *offset, of_group])
-                made[_neuron(block.source_shape, channel, source, last=block.channels_last)].append((neuron, weight))
+                made[_neuron(lies.source_shape, channel, source, last=lies.channels_last)].append((neuron, weight))
     return made
 
 
