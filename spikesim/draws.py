@@ -1,8 +1,9 @@
 """Draws from distributions, by counter: numbers of a continuous quantity, and whole numbers by table.
 
-A whole number (the spikes of a Poisson process in a step, a delay in steps) is the number of ``limits`` that a 32-bit
-word reaches, limits[k] being 2**32 times the probability of at most k. A guide tells it for most words from their
-first bits, so that one small table decides (Chen & Asau 1974).
+A whole number (a delay in steps) is the number of ``limits`` that a 32-bit word reaches, limits[k] being 2**32 times the
+probability of at most k. A guide tells it for most words from their first bits, so that one small table decides
+(Chen & Asau 1974). Where numbers are drawn by the billion (the spikes of a Poisson process in a step) 16 bits decide
+nearly always, with probabilities that are as exact, see `in_halves`.
 """
 
 import math
@@ -88,6 +89,24 @@ def guide(limits: np.ndarray) -> np.ndarray:
     least = np.searchsorted(limits, cells, side="right")
     most = np.searchsorted(limits, cells | np.uint64((1 << 32 - GUIDED) - 1), side="right")
     return np.where((least == most) & (least < UNDECIDED), least, UNDECIDED).astype(np.uint8)
+
+
+def in_halves(limits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ascending ``limits`` (uint64, (sets, n)) as ``halves`` and ``rests``, both uint64 (sets, n + 1), for `reached_in_halves`.
+
+    A number that stands for q words of 32 bits gets q >> 16 of the words of 16 bits, next to each other from 0 on: it is the number of
+    ``halves`` that such a word reaches. What is left of all, a multiple of 2**16, lies side by side behind the last of ``halves``:
+    there 16 bits more decide, by ``rests``.
+    """
+    shares = np.diff(limits.astype(np.int64), axis=1, prepend=0, append=2**32)
+    return np.cumsum(shares >> 16, axis=1).astype(np.uint64), np.cumsum(shares & 0xFFFF, axis=1).astype(np.uint64)
+
+
+@njit
+def reached_in_halves(halves, rests, half, rest):
+    """The number that ``half``, a word of 16 bits, stands for; ``rest`` is another, which decides if the first does not."""
+    last = halves[len(halves) - 1]
+    return reached(halves, half) if half < last else reached(rests, (half - last) << np.uint64(16) | rest)
 
 
 @njit

@@ -45,6 +45,7 @@ class Port:
     quantum: float  # a weight of 1 in the tables
     wide: bool  # weights need int32
     driven: bool  # Poisson drive is added to its input
+    drive_unit: float | None  # of its only drive, of which numbers of spikes are kept; None: drives are summed
 
 
 @dataclass(frozen=True)
@@ -187,19 +188,19 @@ class Noise:
 
 @dataclass(frozen=True)
 class Drive:
-    """Poisson spikes of one weight: their number is how many of a row's limits a random word reaches.
+    """Poisson spikes of one weight: their number is what a word of 16 bits stands for, or another one if that does not decide.
 
-    The word's upper half comes from one stream, the lower from another, since the upper one decides nearly always.
+    See `spikesim.draws.in_halves`.
     """
 
     cells: int
     ids: range
     port: int
     weight: float
-    limits: np.ndarray  # uint64 (1 or len(ids), counts)
-    guide: np.ndarray  # of a single row, see `spikesim.draws.guide`
+    halves: np.ndarray  # uint64 (1 or len(ids), counts)
+    rests: np.ndarray
     stream: np.uint64
-    rest: np.uint64  # the stream of the lower halves
+    rest: np.uint64  # the stream of the other words
 
 
 @dataclass(frozen=True)

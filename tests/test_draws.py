@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from spikesim.distributions import ClippedNormal, LogNormal, Normal, Uniform
-from spikesim.draws import GUIDED, UNDECIDED, draw, draw_many, encode, guide, guided, reached
+from spikesim.draws import GUIDED, UNDECIDED, draw, draw_many, encode, guide, guided, in_halves, reached, reached_in_halves
 from spikesim.random import DELAY, stream
 
 DISTRIBUTIONS = [
@@ -66,3 +66,20 @@ def test_a_guide_decides_most_words_and_leaves_many_limits_alone():
     table = guide(np.arange(300, dtype=np.uint64) << np.uint64(24))
     assert len(table) == 1 << GUIDED
     assert (table[-1], table[0]) == (UNDECIDED, 1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(limits=ascending)
+def test_in_halves_each_number_gets_its_words(limits):
+    """Of the 2**32 pairs of half words each number gets as many as there are words between its limits."""
+    (halves,), (rests,) = in_halves(limits[None])
+    last = int(halves[-1])
+    decided = [reached_in_halves(halves, rests, np.uint64(half), np.uint64(0)) for half in range(last)]
+    assert decided == sorted(decided)
+    places = np.arange((2**16 - last) << 16, dtype=np.uint64)
+    both = np.bincount(decided, minlength=len(limits) + 1) * 2**16
+    both += np.bincount(np.searchsorted(rests, places, side="right"), minlength=len(limits) + 1)
+    np.testing.assert_array_equal(both, np.diff(limits.astype(np.int64), prepend=0, append=2**32))
+    for place in places[:: max(1, len(places) // 50)]:
+        half, rest = np.uint64(last) + (place >> np.uint64(16)), place & np.uint64(0xFFFF)
+        assert reached_in_halves(halves, rests, half, rest) == np.sum(rests <= place)

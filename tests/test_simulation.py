@@ -301,7 +301,7 @@ def test_noise_is_held_and_normal():
     assert np.abs(np.corrcoef(blocks[:, 0].T) - np.eye(5)).max() < 0.15
 
 
-@pytest.mark.parametrize("rate", [40.0, 900.0, 30_000.0])
+@pytest.mark.parametrize("rate", [40.0, 900.0, 30_000.0, 400_000.0])
 def test_drive_is_poisson(rate):
     """The number of spikes in a step is Poisson distributed, independently for each neuron."""
     counts = integrators((slice(None), PoissonDrive(rate=rate, weight=0.5, receptor="input")), steps=4000) / 0.5

@@ -22,8 +22,11 @@ PARAMETERS = 256  # streams kept for the parameters (and as many initial values)
 
 
 def compile_population(population: Population, place: dict[str, Any], *, dt: float, seed: int, quanta: dict[str, Quantum],
-                       driven: set[str], injected: bool) -> Cells:  # fmt: skip
-    """One population as `Cells`; ``place`` holds name, index, size, start and stage, ``quanta`` a quantum for each receptor."""
+                       drives: dict[str, float | None], injected: bool) -> Cells:  # fmt: skip
+    """One population as `Cells`.
+
+    ``place`` holds name, index, size, start and stage, ``quanta`` a quantum for each receptor, ``drives`` the units of those driven.
+    """
     if isinstance(population.model, Poisson):
         return _poisson(population, place, dt, seed)
     if isinstance(population.model, SpikeTrains):
@@ -41,7 +44,7 @@ def compile_population(population: Population, place: dict[str, Any], *, dt: flo
         **place, kind=MEMBRANE, variables=variables, own=len(model.STATE), still=tuple(still), initial=initial,
         membrane=model.membrane(), coefficients=coefficients, injected=injected,
         separate=model.SEPARATE, graded=model.GRADED, largest_spike=model.largest_spike(),
-        ports=tuple(_port(name, model, population, dt, variables, quanta[name], name in driven) for name in model.receptors),
+        ports=tuple(_port(name, model, population, dt, variables, quanta[name], drives) for name in model.receptors),
     )  # fmt: skip
 
 
@@ -84,12 +87,14 @@ def _initial(population: Population, model: Neuron, index: int, seed: int) -> np
     return state
 
 
-def _port(name: str, model: Neuron, population: Population, dt: float, variables: tuple[str, ...], quantum: Quantum, driven: bool) -> Port:
+def _port(name: str, model: Neuron, population: Population, dt: float, variables: tuple[str, ...], quantum: Quantum,
+          drives: dict[str, float | None]) -> Port:  # fmt: skip
     receptor = model.receptors[name]
     rows = tuple(variables.index(name) + k for k in range(len(receptor.STATE)))
     coefficients = _flat(_computed(model.receptor_coefficients, dt)[name], population)
     reversal = _flat({"reversal": getattr(receptor, "reversal", 0.0)}, population)["reversal"]
-    return Port(name, receptor.KIND, receptor.step, coefficients, reversal, rows, quantum.value, quantum.bits == 32, driven)
+    return Port(name, receptor.KIND, receptor.step, coefficients, reversal, rows, quantum.value, quantum.bits == 32,
+                name in drives, drives.get(name))  # fmt: skip
 
 
 def _computed(coefficients: Callable[[float], dict[str, Any]], dt: float) -> dict[str, Any]:

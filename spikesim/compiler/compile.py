@@ -7,7 +7,7 @@ import numpy as np
 from spikesim.compiler.cells import compile_population
 from spikesim.compiler.grid import interval_steps
 from spikesim.compiler.quanta import LARGEST, Quantum, choose, rule_weights
-from spikesim.compiler.stimuli import compile_stimuli
+from spikesim.compiler.stimuli import compile_stimuli, drive_units
 from spikesim.compiler.wiring import (
     Quanta,
     build_blocks,
@@ -83,12 +83,12 @@ def _cells(network: Network, quanta: Quanta, *, dt: float, seed: int) -> dict[st
     stage_of = {name: number for number, stage in enumerate(network.stages()) for name in stage}
     cells, start = {}, 0
     for index, (name, population) in enumerate(network.populations.items()):
-        stimuli = [s.stimulus for s in network.stimulations if s.target.population == name]
+        stimulations = [s for s in network.stimulations if s.target.population == name]
         cells[name] = compile_population(
             population, {"name": name, "index": index, "size": len(population), "start": start, "stage": stage_of[name]}, dt=dt, seed=seed,
             quanta={receptor: quantum for (owner, receptor), quantum in quanta.items() if owner == name},
-            driven={s.receptor for s in stimuli if isinstance(s, PoissonDrive)},
-            injected=any(not isinstance(s, PoissonDrive) for s in stimuli),
+            drives=drive_units(stimulations, dt=dt),
+            injected=any(not isinstance(s.stimulus, PoissonDrive) for s in stimulations),
         )  # fmt: skip
         start += len(population)
     return cells

@@ -1,10 +1,13 @@
 """Stimuli: held currents, noise and Poisson drive, on the grid of steps."""
 
+from collections import Counter
+from typing import Any
+
 import numpy as np
 from scipy.special import pdtr
 
 from spikesim.compiler.grid import interval_steps, on_grid
-from spikesim.draws import drawn, guide
+from spikesim.draws import drawn, in_halves
 from spikesim.errors import DescriptionError
 from spikesim.network import Network, Stimulation
 from spikesim.program import Cells, Drive, Held, Noise
@@ -12,6 +15,7 @@ from spikesim.random import DRIVE, DRIVE_REST, NOISE, STIMULUS, stream
 from spikesim.stimulus import DirectCurrent, NoiseCurrent, PoissonDrive, SampledCurrent, StepCurrent
 
 STRONGEST = 10_000.0  # expected spikes of a drive in one step
+COUNTED = 100.0  # of them, whose number surely fits a byte
 
 
 def compile_stimuli(network: Network, cells: dict[str, Cells], *, dt: float, seed: int) -> dict[str, tuple]:
@@ -21,6 +25,23 @@ def compile_stimuli(network: Network, cells: dict[str, Cells], *, dt: float, see
         field, lower = LOWERINGS[type(stimulation.stimulus)]
         made[field].append(lower(stimulation, cells[stimulation.target.population], index, dt, seed))
     return {field: tuple(entries) for field, entries in made.items()}
+
+
+def drive_units(stimulations: list[Stimulation], *, dt: float) -> dict[str, float | None]:
+    """For each receptor of a population that is driven, the weight of the spikes, if their numbers are all that needs to be kept.
+
+    They are where one drive of one low rate reaches neighbouring neurons and nothing else drives the receptor.
+    """
+    drives = [(s.target.ids, s.stimulus) for s in stimulations if isinstance(s.stimulus, PoissonDrive)]
+    alone = Counter(drive.receptor for _, drive in drives)
+    return {
+        drive.receptor: drive.weight if alone[drive.receptor] == 1 and ids.step == 1 and _is_low(drive.rate, dt) else None
+        for ids, drive in drives
+    }
+
+
+def _is_low(rate: Any, dt: float) -> bool:
+    return np.isscalar(rate) and rate * dt * 1e-3 <= COUNTED
 
 
 def _direct(stimulation: Stimulation, cells: Cells, index: int, dt: float, seed: int) -> Held:
@@ -61,8 +82,8 @@ def _drive(stimulation: Stimulation, cells: Cells, index: int, dt: float, seed: 
         raise DescriptionError(f"stimulus on {stimulation.target}: {expected.max():g} spikes a step, at most {STRONGEST:g}; "
                                "use a DirectCurrent and a NoiseCurrent instead")  # fmt: skip
     port = [port.name for port in cells.ports].index(stimulus.receptor)
-    limits = poisson_limits(expected)
-    return Drive(cells.index, ids, port, stimulus.weight, limits, guide(limits[0]), stream(DRIVE, index), stream(DRIVE_REST, index))
+    halves, rests = in_halves(poisson_limits(expected))
+    return Drive(cells.index, ids, port, stimulus.weight, halves, rests, stream(DRIVE, index), stream(DRIVE_REST, index))
 
 
 def poisson_limits(expected: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from numba import carray, njit
 
 from spikesim.connectivity.tables import BLOCK
 from spikesim.engine.blocks import deliver_along, deliver_conv, deliver_dense
-from spikesim.engine.delivery import DUE, deliver_graded, deliver_segments
+from spikesim.engine.delivery import DUE, FIELDS, deliver_graded, deliver_segments
 from spikesim.engine.history import counts_of, fired_in, sizes_of, spikes_of
 from spikesim.engine.native import pointer, pointer_like
 from spikesim.engine.parts import slot_of, span
@@ -44,31 +44,38 @@ def deliver_earlier(plan, one, part, step):
 @njit
 def _deliver_earlier(plan, one, part, step):
     tables = carray(pointer(plan.tables_at, TABLE), plan.tables)
+    rows = 0
     for at in range(plan.tables):
         if tables[at].part == part:
-            _deliver_table(plan, one, tables[at], part, step, 2, plan.ring)
+            rows = _find_due(plan, one, at, part, step, 2, plan.ring, rows)
+    deliver_segments(plan, part, rows, one)
 
 
 @njit
 def deliver_tables(plan, one, part, step, stage):
     """The tables for spikes of the last step, or of an earlier stage of this one; of sources whose spikes have no sizes."""
     tables = carray(pointer(plan.tables_at, TABLE), plan.tables)
+    rows = 0
     for at in range(plan.tables):
         if tables[at].part != part:
             continue
         if stage == 0:
-            _deliver_table(plan, one, tables[at], part, step, 1, min(2, plan.ring))
+            rows = _find_due(plan, one, at, part, step, 1, min(2, plan.ring), rows)
         elif stage == carray(pointer(plan.cells_at, CELLS), plan.populations)[tables[at].source].stage + 1:
-            _deliver_table(plan, one, tables[at], part, step, 0, 1)
+            rows = _find_due(plan, one, at, part, step, 0, 1, rows)
+    deliver_segments(plan, part, rows, one)
 
 
 @njit
-def _deliver_table(plan, one, table, part, step, youngest, oldest):
-    """Deliver what spikes sent [youngest, oldest) steps ago bring from now to the end of the window."""
-    due = carray(pointer(plan.due_at, np.int64), (plan.threads, DUE, 4))[part]
+def _find_due(plan, one, at, part, step, youngest, oldest, rows):
+    """Add to the ``rows`` that are due what spikes sent [youngest, oldest) steps ago bring from now to the end of the window.
+
+    Those of all tables are found before any is delivered, because the first ones to be delivered take long. Returns how many there are.
+    """
+    table = carray(pointer(plan.tables_at, TABLE), plan.tables)[at]
+    due = carray(pointer(plan.due_at, np.int64), (plan.threads, DUE, FIELDS))[part]
     below = carray(pointer(table.below_at, np.int64), plan.ring + plan.window)
     now, left = step % plan.window, plan.window - step % plan.window
-    rows = 0
     for sender in range(plan.threads):
         counts = counts_of(plan, sender)
         for age in range(youngest, oldest):
@@ -81,12 +88,12 @@ def _deliver_table(plan, one, table, part, step, youngest, oldest):
             for spike in fired_in(plan, slot, table.source, sender, count):
                 row = np.int64(spike) * table.width
                 prefetch(table.segments_at + 4 * (row + first))
-                due[rows, 0], due[rows, 1], due[rows, 2], due[rows, 3] = row, first, last, inputs_at
+                due[rows, 0], due[rows, 1], due[rows, 2], due[rows, 3], due[rows, 4] = row, first, last, inputs_at, at
                 rows += 1
                 if rows == DUE:
-                    deliver_segments(rows, table, due, plan.input_stride, one)
+                    deliver_segments(plan, part, rows, one)
                     rows = 0
-    deliver_segments(rows, table, due, plan.input_stride, one)
+    return rows
 
 
 @njit

@@ -11,14 +11,14 @@ from spikesim.barrier import BARRIER
 from spikesim.connectivity.procedural import Rows
 from spikesim.connectivity.tables import BLOCK, Table
 from spikesim.engine.arrivals import deliver_again, draw_again
-from spikesim.engine.delivery import DUE
+from spikesim.engine.delivery import DUE, FIELDS
 from spikesim.engine.memory import Row, lines, rows_together
 from spikesim.engine.plan import ALONG, CELLS, CONV, DENSE, DRIVE, FUTURE, HELD, NOISE, PHASES, PLAN, ROWS, SAMPLER, SWEPT, TABLE, WORDS
 from spikesim.engine.procedural import KERNELS, VECTORS
 from spikesim.engine.records import along_record, conv_record, dense_record
 from spikesim.engine.state import Segment, State, initial_state, sample_steps
 from spikesim.engine.stimuli import SCRATCH
-from spikesim.engine.sweep import arguments, coefficient, fired_type, load_sweep, repeats
+from spikesim.engine.sweep import arguments, coefficient, drive_type, fired_type, load_sweep, repeats
 from spikesim.engine.worker import work
 from spikesim.machine import cores
 from spikesim.program import MEMBRANE, Cells, Drive, Held, Noise, Program, Sampler
@@ -74,13 +74,14 @@ class Cpu:
         self.samples = [np.empty((self.largest_chunk // s.interval + 1, len(s.ids))) for s in program.samplers]
         self.window = WINDOW if any(len(t.delays) > 1 for t in program.tables) else 1
         self.lead = LEAD if program.drives and self.workers > 1 else 1
-        self.drives = {(d.cells, d.port): [Row(bounds[:, d.cells], precision) for _ in range(self.lead)] for d in program.drives}
+        driven = {(d.cells, d.port): drive_type(program.cells[d.cells].ports[d.port], precision) for d in program.drives}
+        self.drives = {at: [Row(bounds[:, at[0]], dtype) for _ in range(self.lead)] for at, dtype in driven.items()}
         self.inputs = lines(self.window, program.layout.total + BLOCK, program.accumulator.__name__)
         self.barrier = lines(BARRIER, 1, "int64")
         self.claims = lines(self.parts, 1 + self.lead, "int64")
         self.scratch = lines(self.parts, SCRATCH, "uint8")
         self.ticks = lines(self.workers, WORDS, "int64")
-        self.due = lines(self.parts, DUE * 4, "int64")
+        self.due = lines(self.parts, DUE * FIELDS, "int64")
         apart = program.longest_delay or program.tables or program.rows or program.drives
         self.together = 1 if apart else max(1, min(TOGETHER, KEPT // program.neurons))
         ring = program.longest_delay + self.together
@@ -346,9 +347,13 @@ class Cpu:
 
     def _drive(self, drive: Drive) -> dict[str, Any]:
         rows = np.array([row.addresses for row in self.drives[drive.cells, drive.port]])
-        return _ids(drive) | {"rows_at": self._address(rows), "limits_at": self._address(drive.limits),
-                              "sets": drive.limits.shape[0], "limits": drive.limits.shape[1], "guide_at": self._address(drive.guide),
-                              "stream": int(drive.stream), "rest": int(drive.rest), "weight": drive.weight}  # fmt: skip
+        first = drive.halves[0]
+        compared = first[(first > 0) & (first < first[-1])].astype(np.uint16)  # what half words that decide may reach, or not
+        return _ids(drive) | {"rows_at": self._address(rows), "halves_at": self._address(drive.halves),
+                              "rests_at": self._address(drive.rests), "sets": drive.halves.shape[0], "limits": drive.halves.shape[1],
+                              "compared_at": self._address(compared), "compared": len(compared), "least": np.count_nonzero(first == 0),
+                              "stream": int(drive.stream), "rest": int(drive.rest), "weight": drive.weight,
+                              "counted": self.program.cells[drive.cells].ports[drive.port].drive_unit is not None}  # fmt: skip
 
     def _sampler(self, sampler: Sampler, out: np.ndarray) -> dict[str, int]:
         row = self.values[sampler.cells][sampler.variable]

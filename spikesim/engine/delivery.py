@@ -11,36 +11,41 @@ from numba import carray, njit
 from spikesim.connectivity.tables import BLOCK, NARROW, WIDE
 from spikesim.engine.memory import LINE
 from spikesim.engine.native import pointer, pointer_like
+from spikesim.engine.plan import TABLE
 from spikesim.prefetch import prefetch
 
-DUE = 1024  # rows that are collected before they are delivered
+DUE, FIELDS = 1024, 8  # rows that are collected before they are delivered, numbers of each
 AHEAD = 16  # rows between the request for the synapses of one and their use
 LINES = 12  # cache lines that are asked for, at most
 BYTES = NARROW.itemsize, WIDE.itemsize
 
 
 @njit
-def deliver_segments(rows, table, due, stride, one):
-    """Sparse table: add some segments of each row, one for each delay.
+def deliver_segments(plan, part, rows, one):
+    """Sparse tables: add some segments of each row that is due to a part, one for each delay.
 
-    due: for each row its first segment, the range of delays, and the address of the input slots as of delay 0; those of
-    the next step lie ``stride`` bytes further. The segments lie anywhere in memory. So each is looked up, and its synapses
-    are asked for, AHEAD rows before it is added.
+    Of a row are known its first segment, the range of delays, the address of the input slots as of delay 0, and the table. The
+    segments lie anywhere in memory. So each is looked up, and its synapses are asked for, AHEAD rows before it is added.
     """
-    segments = carray(pointer(table.segments_at, np.uint32), table.rows)
+    due = carray(pointer(plan.due_at, np.int64), (plan.threads, DUE, FIELDS))[part]
+    tables = carray(pointer(plan.tables_at, TABLE), plan.tables)
     for at in range(rows + AHEAD if rows else 0):
         if at < rows:
+            table = tables[due[at, 4]]
+            segments = carray(pointer(table.segments_at, np.uint32), table.rows)
             start = table.synapses_at + np.int64(segments[due[at, 0] + due[at, 1]]) * table.size
             stop = table.synapses_at + np.int64(segments[due[at, 0] + due[at, 2]]) * table.size
             for address in range(start, min(stop, start + LINES * LINE), LINE):
                 prefetch(address)
         if at >= AHEAD:
-            _add_segments(due[at - AHEAD], segments, table, stride, one)
+            _add_segments(due[at - AHEAD], tables[due[at - AHEAD, 4]], plan.input_stride, one)
 
 
 @njit
-def _add_segments(due, segments, table, stride, one):
+def _add_segments(due, table, stride, one):
+    """The slots of the next step lie ``stride`` bytes further."""
     row, first, last, inputs_at = due[0], due[1], due[2], due[3]
+    segments = carray(pointer(table.segments_at, np.uint32), table.rows)
     delays = carray(pointer(table.delays_at, np.int64), table.width)
     start = np.int64(segments[row + first])
     for column in range(first, last):

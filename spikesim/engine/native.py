@@ -99,6 +99,39 @@ def marks(typingctx, address, dtype):
     return types.int64(types.int64, dtype), codegen
 
 
+@intrinsic
+def count_reached(typingctx, words_at, limits_at, number, least, last, counts_at):
+    """Write ``least`` plus how many of the limits (uint16) each of WORD words (uint16) reaches, uint16; tell which words reach ``last``.
+
+    All arguments int64. Every word is compared with every limit, many at once, which is faster than a table of answers. Returns a
+    bit for each word, the first the lowest.
+    """
+
+    def codegen(context, builder, signature, args):
+        word, kind = args[2].type, ir.VectorType(ir.IntType(16), WORD)
+        words = builder.load(builder.inttoptr(args[0], kind.as_pointer()), align=2)
+        limits = builder.inttoptr(args[1], kind.element.as_pointer())
+        least, before_last = (vector_of(builder, builder.trunc(value, kind.element), kind)
+                              for value in (args[3], builder.sub(args[4], word(1))))  # fmt: skip
+        before, loop, body, end = builder.block, *(builder.append_basic_block(name) for name in ("loop", "body", "end"))
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        at, counts = builder.phi(word), builder.phi(kind)
+        builder.cbranch(builder.icmp_signed("<", at, args[2]), body, end)
+        builder.position_at_end(body)
+        limit = vector_of(builder, builder.load(builder.gep(limits, [at]), align=2), kind)
+        more = builder.sub(counts, builder.sext(builder.icmp_unsigned(">=", words, limit), kind))
+        for state, value, following in ((at, word(0), builder.add(at, word(1))), (counts, least, more)):
+            state.add_incoming(value, before)
+            state.add_incoming(following, body)
+        builder.branch(loop)
+        builder.position_at_end(end)
+        builder.store(counts, builder.inttoptr(args[5], kind.as_pointer()), align=2)
+        return builder.bitcast(builder.icmp_unsigned(">", words, before_last), ir.IntType(WORD))
+
+    return types.int64(*[types.int64] * 6), codegen
+
+
 COMPRESSES = bool(get_host_cpu_features().get("avx512f"))  # whether the processor puts the marked elements of a vector in a row
 
 

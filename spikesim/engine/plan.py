@@ -33,7 +33,8 @@ ALONG = _record("source source_start source_step target target_start target_step
                 "rows_at singles_at straight_at")  # fmt: skip
 HELD = _record("cells start step count changes_at changes values_at width")
 NOISE = _record("cells start step count interval stream mean sd", mean="f8", sd="f8")
-DRIVE = _record("cells start step count rows_at limits_at sets limits guide_at stream rest weight", weight="f8")
+DRIVE = _record("cells start step count rows_at halves_at rests_at sets limits compared_at compared least "
+                "stream rest weight counted", weight="f8")  # fmt: skip
 SAMPLER = _record("cells row_at ids_at count interval out_at")
 PLAN = _record(
     "seed stages together threads ring neurons populations ports bounds_at slots_at inputs_at input_size input_stride window barrier_at "

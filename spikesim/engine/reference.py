@@ -9,6 +9,7 @@ from itertools import product
 
 import numpy as np
 
+from spikesim.draws import reached_in_halves
 from spikesim.engine.state import Segment, State, initial_state, sample_steps
 from spikesim.program import MEMBRANE, POISSON, AlongBlock, Cells, ConvBlock, DenseBlock, Program
 from spikesim.random import half_of, standard_normal, word_of, words
@@ -155,9 +156,9 @@ class Reference:
         total = 0.0
         for drive in self.program.drives:
             if drive.cells == cells.index and drive.port == port and i in drive.ids:
-                limits = drive.limits[drive.ids.index(i) if len(drive.limits) > 1 else 0]
-                word = half_of(self.seed, drive.stream, i, step) << np.uint64(16) | half_of(self.seed, drive.rest, i, step)
-                total = total + drive.weight * float(np.sum(limits <= word))
+                row = drive.ids.index(i) if len(drive.halves) > 1 else 0
+                half, rest = (np.uint64(half_of(self.seed, stream, i, step)) for stream in (drive.stream, drive.rest))
+                total = total + drive.weight * reached_in_halves(drive.halves[row], drive.rests[row], half, rest)
         return total
 
     def _current(self, cells: Cells, i: int, step: int) -> float:

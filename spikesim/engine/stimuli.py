@@ -3,15 +3,15 @@
 import numpy as np
 from numba import carray, njit
 
-from spikesim.draws import GUIDED, UNDECIDED, reached
-from spikesim.engine.native import pointer, pointer_like
+from spikesim.bits import lowest_bit
+from spikesim.draws import reached, reached_in_halves
+from spikesim.engine.native import WORD, count_reached, pointer, pointer_like
 from spikesim.engine.parts import clip, share, span
 from spikesim.engine.plan import CELLS, DRIVE, HELD, NOISE
 from spikesim.random import half_of, standard_normal, words, words_in_loop
 
 DRAWN = 512  # random words drawn at a time
-MARKS = np.uint64(0x8080808080808080)  # UNDECIDED has this bit in each byte; counts seldom do
-SCRATCH = 6 * DRAWN  # bytes: the words, and as many counts as they have halves
+SCRATCH = 8 * DRAWN  # bytes: the words, and as many counts as they have halves
 
 
 @njit
@@ -72,60 +72,64 @@ def _current_changes(plan, cells, step):
 
 @njit
 def drive_ports(plan, zero, worker, part, step):
-    """Draw the numbers of Poisson spikes of a step and write weight x number for each driven port of a part, whoever works on it.
+    """Draw the numbers of Poisson spikes of a step for each driven port of a part, whoever works on it.
 
-    They depend on nothing but the seed, so a step may be drawn as soon as its row is free, that of ``plan.lead`` steps before.
+    Those of a port's only drive are written down, those of several are summed, each times its weight. They depend on nothing but the
+    seed, so a step may be drawn as soon as its row is free, that of ``plan.lead`` steps before.
     """
     drives = carray(pointer(plan.drives_at, DRIVE), plan.drives)
     for at in range(plan.drives):
         low, high = span(plan, part, drives[at].cells)
-        _row(plan, zero, drives[at], part, step)[low:high] = zero
+        if not drives[at].counted:
+            _row(plan, zero, drives[at], part, step)[low:high] = zero
     for at in range(plan.drives):
         drive = drives[at]
         low, high = span(plan, part, drive.cells)
         first, last = clip(drive.start, drive.step, drive.count, low, high)
-        row = _row(plan, zero, drive, part, step)
         if drive.sets == 1 and drive.step == 1:
-            _drive_alike(plan, drive, worker, step, drive.start + first, drive.start + last, row)
+            _drive_alike(plan, zero, drive, worker, part, step, drive.start + first, drive.start + last)
             continue
-        limits = carray(pointer(drive.limits_at, np.uint64), (drive.sets, drive.limits))
+        row = _row(plan, zero, drive, part, step)
         for k in range(first, last):
             i = drive.start + drive.step * k
-            row[i] += drive.weight * reached(limits[k if drive.sets > 1 else 0], _word(plan, drive, i, step))
+            half = half_of(plan.seed, np.uint64(drive.stream), i, step)
+            row[i] += drive.weight * _reached(plan, drive, k if drive.sets > 1 else 0, half, i, step)
 
 
 @njit
-def _row(plan, zero, drive, part, step):
+def _row(plan, one, drive, part, step):
     rows = carray(pointer(drive.rows_at, np.int64), (plan.lead, plan.threads))
-    return carray(pointer_like(rows[step % plan.lead, part], zero), span(plan, part, drive.cells)[1])
+    return carray(pointer_like(rows[step % plan.lead, part], one), span(plan, part, drive.cells)[1])
 
 
 @njit
-def _word(plan, drive, i, step):
-    """The word of neuron i, which stands for its number of spikes."""
-    upper = half_of(plan.seed, np.uint64(drive.stream), i, step)
-    return upper << np.uint64(16) | half_of(plan.seed, np.uint64(drive.rest), i, step)
-
-
-@njit
-def _drive_alike(plan, drive, worker, step, low, high, row):
-    """The same for neurons [low, high) of one rate, with the guide."""
+def _drive_alike(plan, zero, drive, worker, part, step, low, high):
+    """The same for neurons [low, high) of one rate, many at once."""
     at = plan.scratch_at + worker * SCRATCH
-    drawn, halves = carray(pointer(at, np.uint32), DRAWN), carray(pointer(at, np.uint16), 2 * DRAWN)
-    counts, eights = carray(pointer(at + 4 * DRAWN, np.uint8), 2 * DRAWN), carray(pointer(at + 4 * DRAWN, np.uint64), DRAWN // 4)
-    table = carray(pointer(drive.guide_at, np.uint8), 1 << GUIDED)
-    weight = drive.weight
+    drawn, counts = carray(pointer(at, np.uint32), DRAWN), carray(pointer(at + 4 * DRAWN, np.uint16), 2 * DRAWN)
+    halves = carray(pointer(at, np.uint16), 2 * DRAWN)
+    last = carray(pointer(drive.halves_at, np.uint64), drive.limits)[drive.limits - 1]
     for first in range(low // 8 * 8, high, 2 * DRAWN):
         start, stop = max(first, low), min(first + 2 * DRAWN, high)
         draw_words(plan.seed, np.uint64(drive.stream), np.uint64(first // 8), np.uint64(step), drawn[: (stop - first + 7) // 8 * 4])
-        _look_up(table, halves[start - first : stop - first], counts)
-        for eight in range((stop - start + 7) // 8):
-            if eights[eight] & MARKS:
-                for i in range(start + 8 * eight, min(start + 8 * eight + 8, stop)):
-                    if counts[i - start] == UNDECIDED:
-                        row[i] += weight * _reached(plan, drive, i, step)
-                        counts[i - start] = 0
-        _add(weight, counts, row[start:stop])
+        for k in range(0, stop - start, WORD):
+            undecided = count_reached(at + 2 * (start - first + k), drive.compared_at, drive.compared, drive.least, np.int64(last),
+                                      counts.ctypes.data + 2 * k)  # fmt: skip
+            while undecided:
+                i = start + k + lowest_bit(undecided)
+                undecided &= undecided - 1
+                if i < stop:
+                    counts[i - start] = _reached(plan, drive, 0, np.uint64(halves[i - first]), i, step)
+        if drive.counted:
+            _copy(counts, _row(plan, np.uint8(0), drive, part, step)[start:stop])
+        else:
+            _add(drive.weight, counts, _row(plan, zero, drive, part, step)[start:stop])
+
+
+@njit
+def _copy(counts, row):
+    for k in range(len(row)):
+        row[k] = counts[k]
 
 
 @njit
@@ -137,16 +141,13 @@ def _add(weight, counts, row):
 
 
 @njit
-def _look_up(table, halves, counts):
-    """What the guide says of each half word."""
-    for k in range(len(halves)):
-        counts[k] = table[halves[k] >> np.uint16(16 - GUIDED)]
-
-
-@njit
-def _reached(plan, drive, i, step):
-    """What the whole word says of neuron i."""
-    return reached(carray(pointer(drive.limits_at, np.uint64), drive.limits), _word(plan, drive, i, step))
+def _reached(plan, drive, row, half, i, step):
+    """The number of spikes that a half word means for neuron i."""
+    halves = carray(pointer(drive.halves_at, np.uint64), (drive.sets, drive.limits))[row]
+    rests = carray(pointer(drive.rests_at, np.uint64), (drive.sets, drive.limits))[row]
+    decides = half < halves[drive.limits - 1]
+    rest = np.uint64(0) if decides else half_of(plan.seed, np.uint64(drive.rest), i, step)
+    return reached_in_halves(halves, rests, half, rest)
 
 
 @njit

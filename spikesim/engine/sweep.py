@@ -23,7 +23,7 @@ import numpy as np
 
 from spikesim.engine.plan import SWEPT
 from spikesim.errors import CacheError, KindError
-from spikesim.program import Cells
+from spikesim.program import Cells, Port
 from spikesim.synapses import CONDUCTANCE
 
 HEAD = '''"""The sweep of a population, made by spikesim.engine.sweep; it may be deleted at any time."""
@@ -62,6 +62,7 @@ def arguments(cells: Cells) -> tuple[list[str], list[str], list[str]]:
             coefficients[f"port{at}_reversal"] = port.reversal
     varying = [name for name, value in coefficients.items() if isinstance(value, np.ndarray)]
     constants = [name for name in coefficients if name not in varying] + [f"port{at}_quantum" for at in range(len(cells.ports))]
+    constants += [f"port{at}_drive_unit" for at, port in enumerate(cells.ports) if port.drive_unit is not None]
     rows = [f"state{row}" for row in range(len(cells.variables)) if row not in cells.still] + [
         f"input{at}" for at in range(len(cells.ports))
     ]
@@ -75,7 +76,7 @@ def coefficient(cells: Cells, name: str) -> float | np.ndarray:
     if owner == "membrane":
         return cells.coefficients[key]
     port = cells.ports[int(owner.removeprefix("port"))]
-    return (port.coefficients | {"quantum": port.quantum, "reversal": port.reversal})[key]
+    return (port.coefficients | {"quantum": port.quantum, "reversal": port.reversal, "drive_unit": port.drive_unit})[key]
 
 
 def repeats(values: np.ndarray) -> bool:
@@ -88,10 +89,16 @@ def fired_type(cells: Cells) -> str:
     return "int32" if cells.graded else "uint8"
 
 
+def drive_type(port: Port, precision: str) -> str:
+    """The dtype of a port's Poisson drive: the number of spikes of its only one, or the sum of all."""
+    return precision if port.drive_unit is None else "uint8"
+
+
 def sweep_source(cells: Cells, precision: str, accumulator: str) -> str:
     """The text of the module that holds the sweep of ``cells``."""
     rows, constants, varying = arguments(cells)
     types = {name: precision for name in rows} | {f"input{at}": accumulator for at in range(len(cells.ports))}
+    types |= {f"drive{at}": drive_type(port, precision) for at, port in enumerate(cells.ports)}
     types["fired"] = fired_type(cells)
     relaxed = STRICT if cells.graded else RELAXED
     lines = [f"    constants = carray(constants, {max(len(constants), 1)})", f"    rows = carray(rows, {len(rows)})"]
@@ -117,7 +124,9 @@ def _body(cells: Cells, varying: list[str]) -> list[str]:
     lines = [] if cells.separate else ["current = real(0)", "jump = real(0)", "conductance = real(0)", "pull = real(0)"]
     for at, port in enumerate(cells.ports):
         contribution = f"contribution{at}" if cells.separate else "contribution"
-        lines += [f"x = real(input{at}[i]) * port{at}_quantum{f' + drive{at}[i]' if port.driven else ''}", f"input{at}[i] = 0"]
+        unit = f" * port{at}_drive_unit" if port.drive_unit is not None else ""
+        drive = f" + real(drive{at}[i]){unit}" if port.driven else ""
+        lines += [f"x = real(input{at}[i]) * port{at}_quantum{drive}", f"input{at}[i] = 0"]
         states = [f"state{row}[i]" for row in port.variables]
         given = ", ".join([*states, "x", *(value(f"port{at}_{name}") for name in port.coefficients)])
         new = [f"new{row}" for row in port.variables]

@@ -354,6 +354,15 @@ def _():
     return stimulated((None, PoissonDrive(rate=np.linspace(0.0, 20_000.0, 40), weight=30.0, receptor="exc")))
 
 
+@case("poisson drive of neighbours, hardly ever, now and then, often and very often")
+def _():
+    receptors = {name: Delta() for name in ("hardly", "hit", "often", "more")}
+    return stimulated((slice(3, 37), PoissonDrive(rate=0.01, weight=9.0, receptor="hardly")),
+                      (slice(5, 40), PoissonDrive(rate=3000.0, weight=0.7, receptor="hit")),
+                      (slice(0, 29), PoissonDrive(rate=150_000.0, weight=0.013, receptor="often")),
+                      (slice(7, 33), PoissonDrive(rate=2_000_000.0, weight=0.001, receptor="more")), receptors=receptors)  # fmt: skip
+
+
 @case("poisson drives on strided slices and both receptors")
 def _():
     return stimulated((slice(3, 37, 4), PoissonDrive(rate=np.linspace(0.0, 3000.0, 9), weight=2.0, receptor="hit")),
