@@ -41,7 +41,7 @@ def drive_units(stimulations: list[Stimulation], *, dt: float) -> dict[str, floa
 
 
 def _is_low(rate: Any, dt: float) -> bool:
-    return np.isscalar(rate) and rate * dt * 1e-3 <= COUNTED
+    return isinstance(rate, float) and rate * dt * 1e-3 <= COUNTED
 
 
 def _direct(stimulation: Stimulation, cells: Cells, index: int, dt: float, seed: int) -> Held:
