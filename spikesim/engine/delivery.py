@@ -15,7 +15,7 @@ from spikesim.engine.plan import TABLE
 from spikesim.prefetch import prefetch
 
 DUE, FIELDS = 1024, 8  # rows that are collected before they are delivered, numbers of each
-AHEAD = 16  # rows between the request for the synapses of one and their use
+AHEAD = 8  # rows between the request for the synapses of one and their use
 LINES = 12  # cache lines that are asked for, at most
 BYTES = NARROW.itemsize, WIDE.itemsize
 
@@ -25,34 +25,52 @@ def deliver_segments(plan, part, rows, one):
     """Sparse tables: add some segments of each row that is due to a part, one for each delay.
 
     Of a row are known its first segment, the range of delays, the address of the input slots as of delay 0, and the table. The
-    segments lie anywhere in memory. So each is looked up, and its synapses are asked for, AHEAD rows before it is added.
+    segments lie anywhere in memory. So each is looked up, and its synapses are asked for, AHEAD rows before it is added; a few lines
+    after each segment, for additions wait while the core has asked for many.
     """
     due = carray(pointer(plan.due_at, np.int64), (plan.threads, DUE, FIELDS))[part]
     tables = carray(pointer(plan.tables_at, TABLE), plan.tables)
     for at in range(rows + AHEAD if rows else 0):
-        if at < rows:
-            table = tables[due[at, 4]]
-            segments = carray(pointer(table.segments_at, np.uint32), table.rows)
-            start = table.synapses_at + np.int64(segments[due[at, 0] + due[at, 1]]) * table.size
-            stop = table.synapses_at + np.int64(segments[due[at, 0] + due[at, 2]]) * table.size
-            for address in range(start, min(stop, start + LINES * LINE), LINE):
-                prefetch(address)
+        wanted, end = _synapses(due[at], tables[due[at, 4]]) if at < rows else (0, 0)
         if at >= AHEAD:
-            _add_segments(due[at - AHEAD], tables[due[at - AHEAD, 4]], plan.input_stride, one)
+            wanted = _add_segments(due[at - AHEAD], tables[due[at - AHEAD, 4]], plan.input_stride, one, wanted, end)
+        _ask(wanted, end)
 
 
 @njit
-def _add_segments(due, table, stride, one):
-    """The slots of the next step lie ``stride`` bytes further."""
+def _synapses(due, table):
+    """The addresses at which the synapses of a row begin and end, or the first LINES of their lines."""
+    segments = carray(pointer(table.segments_at, np.uint32), table.rows)
+    start, stop = np.int64(segments[due[0] + due[1]]) * table.size, np.int64(segments[due[0] + due[2]]) * table.size
+    return table.synapses_at + start, table.synapses_at + min(stop, start + LINES * LINE)
+
+
+@njit
+def _ask(address, end):
+    """Ask for the cache lines from an address to another; returns the first that was not asked for."""
+    while address < end:
+        prefetch(address)
+        address += LINE
+    return address
+
+
+@njit
+def _add_segments(due, table, stride, one, wanted, end):
+    """Add a row, and ask for what is wanted of another; returns the first address that was not asked for.
+
+    The input slots of the next step lie ``stride`` bytes further.
+    """
     row, first, last, inputs_at = due[0], due[1], due[2], due[3]
     segments = carray(pointer(table.segments_at, np.uint32), table.rows)
     delays = carray(pointer(table.delays_at, np.int64), table.width)
-    start = np.int64(segments[row + first])
+    start, share = np.int64(segments[row + first]), (end - wanted) // 4
     for column in range(first, last):
         stop = np.int64(segments[row + column + 1])
         inputs = carray(pointer_like(inputs_at + delays[column] * stride, one), BLOCK)
         _add_segment(table.synapses_at + start * table.size, stop - start, table.size, table.single, inputs)
         start = stop
+        wanted = _ask(wanted, min(wanted + share, end))
+    return wanted
 
 
 @njit
