@@ -23,7 +23,7 @@ from spikesim.engine.worker import work
 from spikesim.machine import cores
 from spikesim.program import MEMBRANE, Cells, Drive, Held, Noise, Program, Sampler
 
-WINDOW = 4  # steps for which a visit to a spike's synapses delivers at once, where there are several delays
+WINDOW = 5  # steps for which a visit to a spike's synapses delivers at once, where there are several delays
 LEAD = 4  # steps for which Poisson drive is kept that threads draw ahead
 CAPACITY = 1 << 25  # spikes, and samples, that one call can record (at least a step's); they take memory when they occur
 LONGEST = 10_000  # steps of one call, whose spikes a neuron's count holds

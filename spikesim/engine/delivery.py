@@ -63,7 +63,7 @@ def _add_segments(due, table, stride, one, wanted, end):
     row, first, last, inputs_at = due[0], due[1], due[2], due[3]
     segments = carray(pointer(table.segments_at, np.uint32), table.rows)
     delays = carray(pointer(table.delays_at, np.int64), table.width)
-    start, share = np.int64(segments[row + first]), (end - wanted) // 4
+    start, share = np.int64(segments[row + first]), (end - wanted) // (last - first)
     for column in range(first, last):
         stop = np.int64(segments[row + column + 1])
         inputs = carray(pointer_like(inputs_at + delays[column] * stride, one), BLOCK)
