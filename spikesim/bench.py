@@ -15,7 +15,7 @@ from spikesim.benchmarks import BENCHMARKS, Benchmark
 from spikesim.description import checked_number, limits
 from spikesim.errors import DescriptionError, unknown_name
 from spikesim.info import versions
-from spikesim.profile import Timed, profile_table, profiled
+from spikesim.profile import Timed, profile_table, profiled, segment_events
 from spikesim.program import Program
 from spikesim.recording import Recording
 from spikesim.simulation import Simulation
@@ -47,7 +47,7 @@ def bench_network(name: str, *, scale: float, threads: int | None, duration: flo
                "procedural": procedural, "weight_bits": benchmark.weight_bits, "build_time_s": built, "first_run_s": first,
                **_figures(simulation.program, segments), "versions": versions()}  # fmt: skip
     if profile:
-        figures["profile"] = profiled(simulation.program, simulation.threads, segments, figures["synaptic_events_per_s"])
+        figures["profile"] = profiled(simulation.program, simulation.threads, segments)
     print_figures(figures)
     if json_path is not None:
         json_path.write_text(json.dumps(figures, indent=1) + "\n")
@@ -107,12 +107,12 @@ def _figures(program: Program, segments: list[Timed]) -> dict[str, Any]:
     ratios = [segment.wall / segment.model for segment in segments]
     recordings = [recording for segment in segments for recording in segment.recordings]
     spikes = sum(len(spikes) for recording in recordings for spikes in recording.spikes.values())
-    events = sum(_events(program, recording) for recording in recordings)
-    model, wall = (sum(column) for column in zip(*((segment.model, segment.wall) for segment in segments), strict=True))
+    speeds = [segment_events(program, segment) / segment.wall for segment in segments]
+    model = sum(segment.model for segment in segments)
     return {
         "neurons": program.neurons, "synapses": program.synapses, "wall_per_model_time": statistics.median(ratios),
         "wall_per_model_time_min": min(ratios), "wall_per_model_time_max": max(ratios), **_split(segments),
-        "synaptic_events_per_s": events / wall, "spikes": spikes, "rate_hz": spikes / (program.neurons * model),
+        "synaptic_events_per_s": statistics.median(speeds), "spikes": spikes, "rate_hz": spikes / (program.neurons * model),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "spike_hash": _spike_hash(recordings),
     }  # fmt: skip
 
@@ -124,19 +124,6 @@ def _split(segments: list[Timed]) -> dict[str, float]:
     shares = {phase: [segment.phases[phase] / segment.model for segment in segments] for phase in ("update", "deliver")}
     shares["other"] = [(s.wall - s.phases["update"] - s.phases["deliver"]) / s.model for s in segments]
     return {f"wall_per_model_time_{phase}": statistics.median(values) for phase, values in shares.items()}
-
-
-def _events(program: Program, recording: Recording) -> int:
-    """How many synapses the recorded spikes pass."""
-    total = 0
-    for cells in program.cells:
-        counts = np.bincount(recording.spikes[cells.name].ids, minlength=cells.size)
-        for held in (held for held in program.tables + program.rows if held.source == cells.index):
-            total += int(counts @ held.out_degrees)
-        for block in (block for block in program.dense if block.ends.source == cells.index):
-            sources, targets = block.weights.shape
-            total += int(counts[block.ends.source_start :: block.ends.source_step][:sources].sum()) * targets
-    return total
 
 
 def _spike_hash(recordings: list[Recording]) -> str:

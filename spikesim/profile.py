@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 
 from spikesim.program import MEMBRANE, Program
@@ -27,7 +28,25 @@ class Timed:
     phases: dict[str, float]  # s, of the engine; empty where there are several
 
 
-def profiled(program: Program, threads: int, segments: Sequence[Timed], events_per_s: float) -> list[dict[str, Any]]:
+def segment_events(program: Program, segment: Timed) -> int:
+    """How many synapses the spikes of a segment pass."""
+    return sum(_events(program, recording) for recording in segment.recordings)
+
+
+def _events(program: Program, recording: Recording) -> int:
+    """The same for one recording."""
+    total = 0
+    for cells in program.cells:
+        counts = np.bincount(recording.spikes[cells.name].ids, minlength=cells.size)
+        for held in (held for held in program.tables + program.rows if held.source == cells.index):
+            total += int(counts @ held.out_degrees)
+        for block in (block for block in program.dense if block.ends.source == cells.index):
+            sources, targets = block.weights.shape
+            total += int(counts[block.ends.source_start :: block.ends.source_step][:sources].sum()) * targets
+    return total
+
+
+def profiled(program: Program, threads: int, segments: Sequence[Timed]) -> list[dict[str, Any]]:
     """For each phase: seconds per model second, us per step, ns per item of its work and core, and what the machine could do.
 
     "other" is what happens outside the engine's time loop, such as gathering spikes.
@@ -35,7 +54,8 @@ def profiled(program: Program, threads: int, segments: Sequence[Timed], events_p
     limits = machine_limits(threads)
     model, wall = (sum(getattr(segment, name) for segment in segments) for name in ("model", "wall"))
     steps = 1e3 * model / program.dt
-    items = {"stimuli": steps * sum(len(drive.ids) for drive in program.drives), "deliver": events_per_s * wall,
+    items = {"stimuli": steps * sum(len(drive.ids) for drive in program.drives),
+             "deliver": sum(segment_events(program, segment) for segment in segments),
              "update": steps * sum(cells.size for cells in program.cells if cells.kind == MEMBRANE)}  # fmt: skip
     spent = {phase: sum(segment.phases[phase] for segment in segments) for phase in segments[0].phases}
     spent["other"] = wall - sum(spent.values())
