@@ -10,7 +10,7 @@ from numba import carray, njit
 
 from spikesim.connectivity.tables import BLOCK, NARROW, WIDE
 from spikesim.engine.memory import LINE
-from spikesim.engine.native import pointer, pointer_like
+from spikesim.engine.native import opaque, pointer, pointer_like
 from spikesim.engine.plan import TABLE
 from spikesim.prefetch import prefetch
 
@@ -73,14 +73,37 @@ def _add_segments(due, table, stride, one, wanted, end):
     return wanted
 
 
+def _adder(kind):
+    """What adds the synapses of one kind of record that lie from one address to another.
+
+    Four at a time, and no more, though compilers would: for most segments are short, and each further loop has an end that the
+    processor foresees wrongly.
+    """
+    size = kind.itemsize
+
+    @njit
+    def add(address, end, inputs):
+        while address + 3 * size < end:
+            for synapse in carray(pointer(address, kind), 4):
+                inputs[synapse.target] += synapse.weight
+            address = opaque(address + 4 * size)
+        while address < end:
+            for synapse in carray(pointer(address, kind), 1):
+                inputs[synapse.target] += synapse.weight
+            address = opaque(address + size)
+
+    return add
+
+
+_add_narrow, _add_wide = _adder(NARROW), _adder(WIDE)
+
+
 @njit
 def _add_segment(address, count, size, single, inputs):
     if size == BYTES[0]:
-        for synapse in carray(pointer(address, NARROW), count):
-            inputs[synapse.target] += synapse.weight
+        _add_narrow(address, address + count * size, inputs)
     elif size == BYTES[1]:
-        for synapse in carray(pointer(address, WIDE), count):
-            inputs[synapse.target] += synapse.weight
+        _add_wide(address, address + count * size, inputs)
     else:
         for target in carray(pointer(address, np.uint16), count):
             inputs[target] += single

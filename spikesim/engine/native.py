@@ -29,6 +29,17 @@ def pointer_like(typingctx, address, value):
     return kind(types.int64, value), codegen
 
 
+@intrinsic
+def opaque(typingctx, value):
+    """The value (int64), of which the compiler knows nothing, so that it neither unrolls nor rearranges the loop that counts by it."""
+
+    def codegen(context, builder, signature, args):
+        word = args[0].type
+        return builder.asm(ir.FunctionType(word, [word]), "", "=r,0", args, side_effect=False)
+
+    return types.int64(types.int64), codegen
+
+
 VECTOR = 16  # weights that are added at once
 VECTORS = 12  # of them, the most that are added in a row without a loop
 
