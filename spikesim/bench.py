@@ -15,7 +15,7 @@ from spikesim.benchmarks import BENCHMARKS, Benchmark
 from spikesim.description import checked_number, limits
 from spikesim.errors import DescriptionError, unknown_name
 from spikesim.info import versions
-from spikesim.profile import Timed, profile_table, profiled, segment_events
+from spikesim.profile import Timed, profile_table, profiled
 from spikesim.program import Program
 from spikesim.recording import Recording
 from spikesim.simulation import Simulation
@@ -92,7 +92,8 @@ def _one_run(simulation: Simulation, duration: float) -> Timed:
     simulation.engine.time_phases()
     started = time.perf_counter()
     recording = simulation.run(duration)
-    return Timed(1e-3 * duration, time.perf_counter() - started, [recording], simulation.engine.phases())
+    wall = time.perf_counter() - started
+    return Timed(1e-3 * duration, wall, [recording], _events(simulation.program, recording), simulation.engine.phases())
 
 
 def _batches(simulation: Simulation, sample: float, numbers: range, batch: int) -> Timed:
@@ -100,14 +101,15 @@ def _batches(simulation: Simulation, sample: float, numbers: range, batch: int) 
     started = time.perf_counter()
     recordings = [recording for number in numbers
                   for recording in simulation.trials(sample, seeds=range(number * batch, (number + 1) * batch))]  # fmt: skip
-    return Timed(1e-3 * sample * len(recordings), time.perf_counter() - started, recordings, {})
+    wall = time.perf_counter() - started
+    return Timed(1e-3 * sample * len(recordings), wall, recordings, sum(_events(simulation.program, each) for each in recordings), {})
 
 
 def _figures(program: Program, segments: list[Timed]) -> dict[str, Any]:
     ratios = [segment.wall / segment.model for segment in segments]
     recordings = [recording for segment in segments for recording in segment.recordings]
     spikes = sum(len(spikes) for recording in recordings for spikes in recording.spikes.values())
-    speeds = [segment_events(program, segment) / segment.wall for segment in segments]
+    speeds = [segment.events / segment.wall for segment in segments]
     model = sum(segment.model for segment in segments)
     return {
         "neurons": program.neurons, "synapses": program.synapses, "wall_per_model_time": statistics.median(ratios),
@@ -124,6 +126,19 @@ def _split(segments: list[Timed]) -> dict[str, float]:
     shares = {phase: [segment.phases[phase] / segment.model for segment in segments] for phase in ("update", "deliver")}
     shares["other"] = [(s.wall - s.phases["update"] - s.phases["deliver"]) / s.model for s in segments]
     return {f"wall_per_model_time_{phase}": statistics.median(values) for phase, values in shares.items()}
+
+
+def _events(program: Program, recording: Recording) -> int:
+    """How many synapses the recorded spikes pass."""
+    total = 0
+    for cells in program.cells:
+        counts = np.bincount(recording.spikes[cells.name].ids, minlength=cells.size)
+        for held in (held for held in program.tables + program.rows if held.source == cells.index):
+            total += int(counts @ held.out_degrees)
+        for block in (block for block in program.dense if block.ends.source == cells.index):
+            sources, targets = block.weights.shape
+            total += int(counts[block.ends.source_start :: block.ends.source_step][:sources].sum()) * targets
+    return total
 
 
 def _spike_hash(recordings: list[Recording]) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
 from spikesim.program import MEMBRANE, Program
@@ -20,30 +19,13 @@ WORK = {  # phase: (what it is counted in, its limit of `spikesim.roofline`, uni
 
 @dataclass(frozen=True)
 class Timed:
-    """A timed segment: model time of all samples in s, wall time in s, and what was recorded."""
+    """A timed segment: model time of all samples in s, wall time in s, what was recorded, and how many synapses the spikes passed."""
 
     model: float
     wall: float
     recordings: list[Recording]
+    events: int
     phases: dict[str, float]  # s, of the engine; empty where there are several
-
-
-def segment_events(program: Program, segment: Timed) -> int:
-    """How many synapses the spikes of a segment pass."""
-    return sum(_events(program, recording) for recording in segment.recordings)
-
-
-def _events(program: Program, recording: Recording) -> int:
-    """The same for one recording."""
-    total = 0
-    for cells in program.cells:
-        counts = np.bincount(recording.spikes[cells.name].ids, minlength=cells.size)
-        for held in (held for held in program.tables + program.rows if held.source == cells.index):
-            total += int(counts @ held.out_degrees)
-        for block in (block for block in program.dense if block.ends.source == cells.index):
-            sources, targets = block.weights.shape
-            total += int(counts[block.ends.source_start :: block.ends.source_step][:sources].sum()) * targets
-    return total
 
 
 def profiled(program: Program, threads: int, segments: Sequence[Timed]) -> list[dict[str, Any]]:
@@ -55,7 +37,7 @@ def profiled(program: Program, threads: int, segments: Sequence[Timed]) -> list[
     model, wall = (sum(getattr(segment, name) for segment in segments) for name in ("model", "wall"))
     steps = 1e3 * model / program.dt
     items = {"stimuli": steps * sum(len(drive.ids) for drive in program.drives),
-             "deliver": sum(segment_events(program, segment) for segment in segments),
+             "deliver": sum(segment.events for segment in segments),
              "update": steps * sum(cells.size for cells in program.cells if cells.kind == MEMBRANE)}  # fmt: skip
     spent = {phase: sum(segment.phases[phase] for segment in segments) for phase in segments[0].phases}
     spent["other"] = wall - sum(spent.values())

@@ -14,7 +14,7 @@ from spikesim.engine.native import opaque, pointer, pointer_like
 from spikesim.engine.plan import TABLE
 from spikesim.prefetch import prefetch
 
-DUE, FIELDS = 1024, 8  # rows that are collected before they are delivered, numbers of each
+DUE, FIELDS = 1024, 8  # rows that are found before they are delivered, numbers of each, which fill a cache line
 AHEAD = 8  # rows between the request for the synapses of one and their use
 LINES = 12  # cache lines that are asked for, at most
 BYTES = NARROW.itemsize, WIDE.itemsize
