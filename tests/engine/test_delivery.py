@@ -49,7 +49,7 @@ def wanted(request):
     return made, found
 
 
-@pytest.mark.parametrize(("window", "threads"), [*product([1, 2, 3, 4, 9, 50], [1, 3])])
+@pytest.mark.parametrize(("window", "threads"), [*product([1, 2, 3, 4, 5, 9, 50], [1, 3])])
 def test_any_window(wanted, window, threads, monkeypatch):
     monkeypatch.setattr(cpu, "WINDOW", window)
     made, found = wanted
